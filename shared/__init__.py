@@ -1,0 +1,17 @@
+"""The helper package of *Deep Learning You Can Check*.
+
+It holds what several chapters need and none should retype. One file, one idea:
+
+    devices    choose a device, seed, measure time, describe the machine
+    data       the data sets: where they are looked for, checked and loaded
+    samples    stand-ins with the same shapes, drawn here, for machines without network
+    batches    the whole set in memory, a batch as a slice of a permutation
+    training   fit, evaluate, the record of a run, checkpoints
+    plots      curves, image grids, heat maps, the explorer
+    checks     agree (ours against a reference) and expect (a claim)
+
+Nothing is imported here, so that ``import shared`` costs nothing and a notebook says
+what it uses: ``from shared.batches import Batches``.
+"""
+
+__version__ = "0.1.0"

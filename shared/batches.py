@@ -1,0 +1,152 @@
+"""A data set held in memory once; a batch is a slice of a permutation.
+
+No worker processes, no per-example Python. Images stay uint8, on the device if they fit there;
+a batch is gathered, converted to float, normalised, resized and augmented *as a batch*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from shared.devices import get_device
+
+Transform = Callable[[Tensor], Tensor]
+
+
+def _to_float(X: Tensor) -> Tensor:
+    """uint8 pictures become floats between 0 and 1; everything else stays as it is."""
+    return X * (1 / 255) if X.dtype == torch.uint8 else X
+
+
+class Batches:
+    """Batches of examples, in a new random order each epoch or in the given one.
+
+    ``examples`` is something that unpacks into tensors with the same first axis (a pair
+    ``X, y``, or `shared.data.Examples`). Each batch is a tuple of tensors on ``device``, the
+    first one passed through ``transforms``. The last batch is kept even when it is short.
+
+    ``shuffle``: a new permutation each epoch, drawn on the CPU from ``seed``, so the order does
+    not depend on the device. ``device_bytes``: keep the set on the device only if it is smaller
+    than this (by default, a quarter of the free memory); otherwise it stays in host memory, and
+    the next batch is copied while the current one is used.
+
+    Raises ValueError if the tensors do not fit together or the batch size is not positive.
+    """
+
+    def __init__(self, examples: Sequence[Tensor], batch_size: int, *, shuffle: bool = False,
+                 seed: int = 0, device: str | torch.device | None = None,
+                 transforms: Sequence[Transform] = (), device_bytes: int | None = None):
+        tensors = tuple(examples)
+        if not tensors or not all(isinstance(t, Tensor) and t.ndim for t in tensors):
+            raise ValueError("examples must be tensors with a first axis that counts examples, "
+                             f"got {[type(t).__name__ for t in tensors]}")
+        lengths = [len(t) for t in tensors]
+        if len(set(lengths)) != 1:
+            raise ValueError("the tensors must have equally many examples, "
+                             f"got {lengths} (shapes {[tuple(t.shape) for t in tensors]})")
+        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"batch_size must be a whole number from 1 up, got {batch_size!r}")
+        self.name = getattr(examples, "name", "")
+        self.real = getattr(examples, "real", True)
+        self.batch_size, self.shuffle = batch_size, shuffle
+        self.num_examples = lengths[0]
+        self.device = get_device(device)
+        self.transforms = tuple(transforms)
+        self._generator = torch.Generator().manual_seed(seed)
+        size = sum(t.nbytes for t in tensors)
+        self.resident = self.device.type == "cpu" or size <= (
+            device_bytes if device_bytes is not None else _free_bytes(self.device) // 4)
+        if self.resident:
+            self.tensors = tuple(t.to(self.device) for t in tensors)
+        else:
+            pin = self.device.type == "cuda"
+            self.tensors = tuple(t.pin_memory() if pin else t for t in tensors)
+
+    def __len__(self) -> int:
+        """Batches per epoch, a short last one included."""
+        return -(-self.num_examples // self.batch_size)
+
+    def order(self) -> Tensor:
+        """The order of the next epoch: draws a permutation if shuffling."""
+        if self.shuffle:
+            return torch.randperm(self.num_examples, generator=self._generator)
+        return torch.arange(self.num_examples)
+
+    def _gather(self, index: Tensor) -> tuple[Tensor, ...]:
+        return tuple(t.index_select(0, index) for t in self.tensors)
+
+    def _finish(self, batch: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        X = _to_float(batch[0])
+        for transform in self.transforms:
+            X = transform(X)
+        return (X, *batch[1:])
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        order = self.order()
+        if self.resident:
+            for index in order.to(self.device).split(self.batch_size):
+                yield self._finish(self._gather(index))
+            return
+        ahead = None  # the set is in host memory: copy one batch ahead
+        for index in order.split(self.batch_size):
+            host = self._gather(index)
+            if self.device.type == "cuda":
+                host = tuple(t.pin_memory() for t in host)
+            following = tuple(t.to(self.device, non_blocking=True) for t in host)
+            if ahead is not None:
+                yield self._finish(ahead)
+            ahead = following
+        if ahead is not None:
+            yield self._finish(ahead)
+
+    def state_dict(self) -> dict:
+        return {"generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: dict) -> None:
+        self._generator.set_state(state["generator"])
+
+    def __repr__(self) -> str:
+        where = "on" if self.resident else "streamed to"
+        return (f"Batches({self.name or 'tensors'}: {self.num_examples:,} examples, "
+                f"{len(self)} batches of {self.batch_size}, {where} {self.device})")
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return 8 << 30  # MPS and XPU share or do not report: assume 8 GiB
+
+
+# --- transforms: functions of a float batch (examples, channels, height, width) on the device
+
+def normalize(mean: Sequence[float], std: Sequence[float]) -> Transform:
+    """Subtract the mean and divide by the standard deviation, channel by channel."""
+    m, s = torch.tensor(mean).view(-1, 1, 1), torch.tensor(std).view(-1, 1, 1)
+    return lambda X: (X - m.to(X)) / s.to(X)
+
+
+def resize(size: int) -> Transform:
+    """Bilinear resizing to ``(size, size)``."""
+    return lambda X: F.interpolate(X, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def random_flip(X: Tensor) -> Tensor:
+    """Mirror about half of the images left to right."""
+    chosen = torch.rand(len(X)).lt(.5).to(X.device).view(-1, 1, 1, 1)
+    return torch.where(chosen, X.flip(-1), X)
+
+
+def random_shift(pixels: int) -> Transform:
+    """Move each image by up to ``pixels`` up, down, left and right; fill with zeros."""
+    def shift(X: Tensor) -> Tensor:
+        n, c, h, w = X.shape
+        padded = F.pad(X, (pixels,) * 4)                                # (n, c, h + 2p, w + 2p)
+        down, right = torch.randint(0, 2 * pixels + 1, (2, n, 1, 1, 1)).to(X.device)
+        rows = (down + torch.arange(h, device=X.device).view(1, 1, -1, 1)).expand(n, c, h, w + 2 * pixels)
+        cols = (right + torch.arange(w, device=X.device).view(1, 1, 1, -1)).expand(n, c, h, w)
+        return padded.gather(2, rows).gather(3, cols)                   # (n, c, h, w)
+    return shift

@@ -1,0 +1,67 @@
+import pytest
+import torch
+
+from shared import devices
+
+
+@pytest.fixture(autouse=True)
+def forget():
+    devices._choose.cache_clear()
+    yield
+    devices._choose.cache_clear()
+
+
+def test_environment_chooses_the_device(monkeypatch):
+    monkeypatch.setenv("BOOK_DEVICE", "cpu")
+    assert devices.get_device() == torch.device("cpu")
+
+
+def test_the_argument_wins_over_the_environment(monkeypatch):
+    monkeypatch.setenv("BOOK_DEVICE", "nonsense")
+    assert devices.get_device("cpu").type == "cpu"
+
+
+@pytest.mark.parametrize("name", ["gpu", "meta", "cpu:x"])
+def test_unknown_names_say_what_is_possible(name):
+    with pytest.raises(ValueError, match="use one of cuda, mps, xpu, cpu"):
+        devices.get_device(name)
+
+
+def test_an_absent_device_is_refused_with_the_usable_ones(monkeypatch):
+    monkeypatch.setattr(devices, "_present", lambda kind: kind == "cpu")
+    with pytest.raises(ValueError, match="usable here: cpu"):
+        devices.get_device("cuda")
+
+
+def test_a_gpu_that_cannot_compute_is_left_alone_with_a_message(monkeypatch):
+    monkeypatch.setattr(devices, "_present", lambda kind: kind in ("cuda", "cpu"))
+    monkeypatch.setattr(devices, "_works",
+                        lambda device: "no kernel image" if device.type == "cuda" else None)
+    with pytest.warns(UserWarning, match="no kernel image"):
+        assert devices.get_device().type == "cpu"
+
+
+def test_seeding_repeats_all_three_generators():
+    import random
+
+    import numpy as np
+
+    def draw():
+        devices.seed_all(7)
+        return random.random(), np.random.rand(), float(torch.rand(()))
+    assert draw() == draw()
+
+
+def test_timer_measures_and_describe_names():
+    with devices.Timer("cpu") as t:
+        torch.ones(10).sum()
+    assert t.seconds > 0
+    assert devices.describe("cpu").startswith("CPU (")
+
+
+def test_mixed_precision_is_off_on_the_cpu_unless_asked_for():
+    a = torch.ones(4, 4)
+    with devices.mixed_precision("cpu"):
+        assert (a @ a).dtype == torch.float32
+    with devices.mixed_precision("cpu", enabled=True):
+        assert (a @ a).dtype == torch.bfloat16

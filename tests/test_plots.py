@@ -1,0 +1,67 @@
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import pytest
+import torch
+
+from shared.plots import explore, heatmap, lines, show_images
+from shared.training import Record
+
+
+class Sample:
+    real = False
+
+
+@pytest.fixture(autouse=True)
+def close():
+    yield
+    plt.close("all")
+
+
+@pytest.mark.parametrize("shape", [(5, 8, 8), (5, 1, 8, 8), (5, 3, 8, 8), (5, 8, 8, 3), (1, 8, 8), (5, 8, 8, 1)])
+def test_images_of_every_layout_are_shown_with_their_titles(shape):
+    titles = [f"t{i}" for i in range(shape[0])]
+    axes = show_images(torch.rand(shape), titles, columns=3)
+    assert [ax.get_title() for ax in axes[:shape[0]]] == titles
+    assert all(ax.images for ax in axes[:shape[0]]) and not any(ax.images for ax in axes[shape[0]:])
+
+
+def test_channels_first_is_turned_not_reshaped():
+    red = torch.zeros(1, 3, 4, 4)
+    red[:, 0] = 1
+    shown = show_images(red)[0].images[0].get_array()
+    assert shown[..., 0].min() == 1 and shown[..., 1:].max() == 0
+
+
+def test_bad_images_are_explained():
+    with pytest.raises(ValueError, match=r"got \(3, 2, 8, 8\)"):
+        show_images(torch.rand(3, 2, 8, 8))
+    with pytest.raises(ValueError, match="3 images but 2 titles"):
+        show_images(torch.rand(3, 8, 8), ["a", "b"])
+    with pytest.raises(ValueError, match="needs a matrix"):
+        heatmap(torch.rand(3))
+
+
+def test_a_sample_is_named_on_the_figure():
+    axes = show_images(torch.rand(2, 4, 4), on=Sample)
+    assert [t.get_text() for t in axes[0].figure.texts] == ["built-in sample"]
+    record = Record(train_loss=[1., .5], train_accuracy=[.5, .6], real=False)
+    assert [t.get_text() for t in record.plot()[0].figure.texts] == ["built-in sample"]
+
+
+def test_heatmap_prints_numbers_that_can_be_read_on_their_colour():
+    ax = heatmap(torch.tensor([[0., 9.]]), numbers=".0f", xticks=["a", "b"])
+    assert [(t.get_text(), t.get_color()) for t in ax.texts] == [("0", "black"), ("9", "white")]
+
+
+def test_lines_name_their_curves():
+    ax = lines([1, 2], {"up": [1, 2], "down": [2, 1]}, xlabel="x")
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == ["up", "down"]
+
+
+def test_the_explorer_draws_every_value_when_nobody_can_turn_it():
+    seen = []
+    explore(lambda ax, rate, size: seen.append((rate, size)), {"rate": [1, 2, 3], "size": [7, 8]})
+    assert seen == [(1, 7), (2, 7), (3, 7)]

@@ -1,0 +1,86 @@
+"""The stand-ins: deterministic, of the right types, and about as hard as the real thing."""
+
+import re
+
+import pytest
+import torch
+from torch import nn
+
+from shared import samples
+from shared.batches import Batches
+from shared.training import cosine, evaluate, fit
+
+
+def test_garments_are_deterministic_and_balanced():
+    a, b = samples.garments(200, 100), samples.garments(200, 100)
+    assert torch.equal(a["train"][0], b["train"][0]) and torch.equal(a["test"][1], b["test"][1])
+    assert a["train"][0].shape == (200, 1, 28, 28) and a["train"][0].dtype == torch.uint8
+    y = torch.cat([a["train"][1], a["test"][1]])
+    assert torch.bincount(y).tolist() == [30] * 10
+
+
+@pytest.fixture(scope="module")
+def garments():
+    return samples.garments()
+
+
+def train(net, garments, epochs):
+    torch.manual_seed(0)
+    fit(net, Batches(garments["train"], 256, shuffle=True), num_epochs=epochs, schedule=cosine(),
+        optimizer=torch.optim.Adam(net.parameters(), 2e-3), verbose=False)
+    return evaluate(net, Batches(garments["test"], 1000)).accuracy
+
+
+def test_a_linear_model_finds_the_garments_hard(garments):
+    torch.manual_seed(0)
+    assert .70 <= train(nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), garments, 5) <= .88
+
+
+def test_lenet_does_well_on_the_garments(garments):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+                        nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+                        nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10))
+    assert train(net, garments, 3) >= .85
+
+
+def test_colour_images_need_more_than_colour():
+    d = samples.colour_images(6000, 1000)
+    assert d["train"][0].shape == (6000, 3, 32, 32)
+    colour = {part: (X.float().mean((2, 3)), y) for part, (X, y) in d.items()}
+    net = nn.Linear(3, 10)
+    fit(net, Batches(colour["train"], 100, shuffle=True), num_epochs=5, lr=1e-4, verbose=False)
+    assert evaluate(net, Batches(colour["test"], 1000)).accuracy < .5
+
+
+def test_sentences_agree_and_conjugate():
+    pairs = [line.split("\t") for line in samples.sentence_pairs().splitlines()]
+    assert len(pairs) >= 20_000 and len({tuple(p) for p in pairs}) == len(pairs)
+    french = dict((fr, en) for en, fr in pairs)
+    assert all(len(p) == 2 for p in pairs)
+    assert any("nous négligeons" in fr.lower() for fr in french)
+    assert not any(re.search(r"\b(?:je|ne|que) [aeiouéè]", fr.lower()) for fr in french)  # elision
+    assert not any(re.search(r"\bun \w*(?:voiture|porte|maison|clé|lettre)\b|\bune \w*(?:livre|chien)\b", fr)
+                   for fr in french)
+    lengths = [len(en.split()) for en, _ in pairs]
+    assert lengths == sorted(lengths)
+
+
+def test_texts_are_long_enough_and_wrapped():
+    story, novel = samples.story(), samples.novel()
+    assert len(story) > 170_000 and max(map(len, story.splitlines())) <= 70
+    assert "“" in novel and "”" in novel and re.search(r"_\w[^_]*_", novel)
+    assert story == samples.story()
+
+
+def test_tables_have_signal():
+    wine, = samples.wines()
+    assert wine["quality"].corr(wine["alcohol"]) > .2
+    assert wine["quality"].between(3, 9).all()
+    bikes, = samples.bike_hours()
+    assert (bikes["cnt"] == bikes["casual"] + bikes["registered"]).all() and len(bikes) == 17_520
+    by_hour = bikes[bikes["workingday"] == 1].groupby("hr")["cnt"].mean()
+    assert by_hour[17] > 2 * by_hour[12] > 4 * by_hour[3]
+    train, test = samples.houses()
+    assert "SalePrice" in train and "SalePrice" not in test
+    assert train["Alley"].isna().mean() > .8 and train["GrLivArea"].corr(train["SalePrice"]) > .4
