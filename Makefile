@@ -1,0 +1,53 @@
+# make book    build the book from the stored outputs       make lab     open JupyterLab
+# make test    run everything that checks the book          make record  run a notebook, store its outputs
+# make bench   measure; results go to benchmarks/records
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+export OMP_NUM_THREADS ?= 1
+WORKERS ?= 2
+
+# make address  after changing the repository's address in _config.yml
+
+.PHONY: book lab test record address bench setup site clean
+
+book: setup site
+	@echo
+	@echo "The book is built. Open it in a browser:  $(CURDIR)/_build/html/index.html"
+
+setup: $(VENV)/.installed
+
+# The stamp is younger than what it was made from: a second run installs nothing.
+$(VENV)/.installed: requirements.txt constraints.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -r requirements.txt -c constraints.txt
+	$(BIN)/python -m pip install --quiet --no-deps -e .
+	touch $@
+
+site:
+	$(BIN)/jupyter-book build . -W --keep-going --quiet --all
+
+lab: setup
+	OMP_NUM_THREADS= $(BIN)/jupyter lab notebooks
+
+test: setup site
+	BOOK_PROGRESS=0 BOOK_STATIC=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope \
+	    --nbval --nbval-current-env --nbval-cell-timeout 300 \
+	    --nbval-sanitize-with tests/sanitize.cfg tests notebooks
+
+NB ?= notebooks/*.ipynb
+record: setup
+	OMP_NUM_THREADS=2 $(BIN)/python tools/record.py $(NB)
+
+# Write the repository's address from _config.yml into the set-up cell of every notebook.
+address: setup
+	$(BIN)/python tools/setup_cell.py
+
+bench: setup
+	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks
+
+clean:
+	rm -rf _build

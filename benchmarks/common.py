@@ -1,0 +1,51 @@
+"""What the programs share: taking turns, ratios, and the record."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import platform
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from shared.devices import Timer, describe, get_device
+
+RECORDS = Path(__file__).parent / "records"
+
+
+def environment() -> dict:
+    return {"device": describe(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
+            "python": platform.python_version(), "torch": torch.__version__.split("+")[0],
+            "platform": f"{platform.system()} {platform.machine()}",
+            "date": datetime.date.today().isoformat()}
+
+
+def take_turns(ours: Callable[[], object], theirs: Callable[[], object], rounds: int = 7) -> dict:
+    """Run both sides in alternation; the ratio theirs/ours per round (above 1: ours is faster)."""
+    seconds = {"ours": [], "theirs": []}
+    ours(), theirs()  # warm up
+    for i in range(rounds):
+        for side in (("ours", ours), ("theirs", theirs))[:: 1 if i % 2 else -1]:
+            with Timer(get_device()) as timer:
+                side[1]()
+            seconds[side[0]].append(timer.seconds)
+    ratios = [t / o for o, t in zip(seconds["ours"], seconds["theirs"])]
+    return {"ratio": spread(ratios), "seconds_ours": spread(seconds["ours"]),
+            "seconds_theirs": spread(seconds["theirs"])}
+
+
+def spread(values: list[float]) -> dict:
+    return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
+
+
+def save(name: str, question: str, results: dict, **settings) -> None:
+    RECORDS.mkdir(exist_ok=True)
+    record = {"question": question, "environment": environment(), "settings": settings, "results": results}
+    (RECORDS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(f"{name}: {question}")
+    for key, value in results.items():
+        print("  ", key, {k: v if not isinstance(v, dict) else round(v["median"], 4) for k, v in value.items()})

@@ -1,0 +1,69 @@
+"""Write book/results.md from the records. Nothing on that page is typed by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from benchmarks.common import RECORDS
+
+PAGE = Path(__file__).parents[1] / "book" / "results.md"
+
+HEAD = """# Results
+
+Measured by the programs in `benchmarks/` (`make bench`), written here from their records. A ratio compares two
+sides that took turns in the same run. Medians, with the smallest and largest value in brackets.
+"""
+
+
+def load(name: str) -> dict | None:
+    path = RECORDS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def number(s: dict, form: str) -> str:
+    return f"{s['median']:{form}} ({s['min']:{form}} to {s['max']:{form}})"
+
+
+def where(record: dict) -> str:
+    e = record["environment"]
+    return (f"Measured on {e['device']}, {e['cores']} cores, {e['platform']}, PyTorch {e['torch']}, "
+            f"Python {e['python']}, {e['date']}.\n")
+
+
+def accuracy_table(record: dict) -> str:
+    rows = ["## Fashion-MNIST: test accuracy after ten epochs\n",
+            "The last column is the spread over the archived runs of *Dive into Deep Learning* for this model.\n",
+            f"| model and training | accuracy, {record['settings']['seeds']} seeds | seconds of training "
+            "| D2L median (min to max) |", "|---|---|---|---|"]
+    for name, r in record["results"].items():
+        rows.append(f"| {name} | {number(r['accuracy'], '.3f')} | {number(r['seconds'], '.1f')} "
+                    f"| {number(r['d2l'], '.3f')} |")
+    return "\n".join(rows) + "\n\n" + where(record)
+
+
+def feeding_table(record: dict) -> str:
+    rows = ["## The cost of feeding\n",
+            "One epoch of training steps on shuffled real batches against as many steps on one constant batch. "
+            "1 means that feeding costs nothing. A linear model does so little work per batch that reading the "
+            "images from memory, instead of from the processor's cache, can be seen.\n",
+            "| model | speed relative to a constant batch | seconds per epoch |", "|---|---|---|"]
+    for name, r in record["results"].items():
+        rows.append(f"| {name} | {number(r['ratio'], '.2f')} | {number(r['seconds_ours'], '.2f')} |")
+    return "\n".join(rows) + "\n\n" + where(record)
+
+
+SECTIONS = (("fashion_mnist", accuracy_table), ("feeding", feeding_table))
+
+
+def page() -> str:
+    found = [(write, record) for name, write in SECTIONS if (record := load(name))]
+    return "\n".join([HEAD] + [write(record) for write, record in found])
+
+
+def main() -> None:
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

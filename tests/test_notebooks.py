@@ -1,0 +1,215 @@
+"""The form of every notebook: what an author forgets, a test remembers."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urldefrag
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+from setup_cell import setup_cell  # noqa: E402
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+TAGS = {"nbval-ignore-output", "data", "raises-exception", "hide-cell"}
+LONGEST = 25  # lines of a cell
+every = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code(path):
+    return [c for c in read(path).cells if c.cell_type == "code"]
+
+
+def tags(cell):
+    return set(cell.metadata.get("tags", []))
+
+
+def prose(path):
+    return "\n\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
+
+
+def outputs_text(cell):
+    parts = []
+    for o in cell.outputs:
+        parts.append(o.get("text", ""))
+        parts += [str(v) for k, v in o.get("data", {}).items() if not k.startswith("image/")]
+    return "\n".join(parts)
+
+
+def has_figure(cell):
+    return any("image/png" in o.get("data", {}) for o in cell.outputs)
+
+
+def test_there_are_notebooks():
+    assert NOTEBOOKS
+
+
+@every
+def test_it_is_a_valid_notebook_under_a_megabyte(path):
+    nbformat.validate(read(path))
+    assert path.stat().st_size < 1_000_000
+    assert re.fullmatch(r"\d\d_[a-z0-9_]+", path.stem)
+
+
+@every
+def test_it_was_executed_from_top_to_bottom(path):
+    assert [c.execution_count for c in code(path)] == list(range(1, len(code(path)) + 1))
+
+
+@every
+def test_there_is_no_widget_state_and_no_dead_progress_bar(path):
+    raw = path.read_text(encoding="utf-8")
+    assert "widgets" not in read(path).metadata
+    assert "application/vnd.jupyter.widget" not in raw
+    assert not re.search(r"\d+%\|", raw)
+
+
+@every
+def test_errors_and_warnings_only_where_they_are_taught(path):
+    for cell in code(path):
+        raised = any(o.output_type == "error" for o in cell.outputs)
+        assert raised == ("raises-exception" in tags(cell)), cell.source
+        warned = any(o.output_type == "stream" and o.name == "stderr" for o in cell.outputs)
+        assert not warned or "warn" in cell.source.lower(), cell.source
+
+
+@every
+def test_tags_are_known(path):
+    assert set().union(*(tags(c) for c in read(path).cells)) <= TAGS
+
+
+@every
+def test_every_figure_has_a_text_for_those_who_do_not_see_it(path):
+    for cell in code(path):
+        alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
+        assert has_figure(cell) == bool(alt), cell.source
+        assert not alt or 25 <= len(alt) <= 400, alt
+        for output in cell.outputs:
+            assert not any(k.startswith("image/") and k != "image/png" for k in output.get("data", {}))
+
+
+@every
+def test_the_first_cell_of_code_is_the_set_up_cell(path):
+    first = code(path)[0]
+    assert first.source == setup_cell() and "hide-cell" in tags(first) and not first.outputs
+
+
+@every
+def test_cells_are_short(path):
+    for cell in code(path):
+        assert len(cell.source.splitlines()) <= LONGEST, cell.source
+        assert all(len(line) <= 140 for line in cell.source.splitlines()), cell.source
+    short = [len(c.source.splitlines()) <= 8 for c in code(path) if "hide-cell" not in tags(c)]
+    assert sum(short) / len(short) > .7
+
+
+@every
+def test_nothing_is_imported_with_a_star(path):
+    assert not any(re.search(r"import\s+\*", c.source) for c in code(path))
+
+
+@every
+def test_it_begins_with_a_title_and_three_lines(path):
+    first = read(path).cells[0]
+    assert first.cell_type == "markdown" and first.source.startswith("# ")
+    for start in ("**You will be able to**", "**You need**", "**It runs**"):
+        assert start in first.source
+    assert len(re.findall(r"(?m)^# ", prose(path))) == 1
+
+
+@every
+def test_it_has_the_sections_of_a_chapter(path):
+    headings = re.findall(r"(?m)^## (.+)$", prose(path))
+    wanted = ["Common mistakes", "Questions and answers", "Exercises", "Summary", "Further reading"]
+    assert [h for h in headings if h in wanted] == wanted
+    summary = prose(path).split("## Summary")[1].split("##")[0].strip().splitlines()
+    assert 1 <= len(summary) <= 6
+
+
+@every
+def test_every_exercise_has_an_executed_solution_that_asserts(path):
+    cells, found = read(path).cells, []
+    for i, cell in enumerate(cells):
+        for number in re.findall(r"\*\*Exercise (\d+)\.\*\*", cell.source) if cell.cell_type == "markdown" else []:
+            found.append(int(number))
+            solution = next((c for c in cells[i + 1:] if c.cell_type == "code"), None)
+            between = "".join(c.source for c in cells[i + 1:cells.index(solution)]) if solution else ""
+            assert solution is not None and "**Exercise" not in between, f"exercise {number} has no solution"
+            assert "hide-cell" in tags(solution), f"the solution of exercise {number} is not folded"
+            assert re.search(r"\b(assert|agree\(|expect\()", solution.source), f"exercise {number} asserts nothing"
+            assert cell.source.count("**Exercise") == 1, "one exercise a cell"
+    assert len(found) >= 5 and found == list(range(1, len(found) + 1))
+
+
+@every
+def test_claims_are_asserted(path):
+    assert sum("expect(" in c.source for c in code(path)) >= 3
+    assert any("agree(" in c.source for c in code(path))
+
+
+@every
+def test_no_path_of_a_machine(path):
+    raw = path.read_text(encoding="utf-8")
+    assert not re.search(r"(?<![\w.:/])/(home|root|tmp|work|Users|mnt)/|[A-Z]:\\\\\\\\", raw)
+    for cell in read(path).cells:
+        assert not re.search(r"/(home|root|tmp|work|Users|mnt)/", json.dumps(cell.get("outputs", [])))
+
+
+@every
+def test_relative_links_resolve(path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(path)):
+        if re.match(r"[a-z]+:", target):
+            assert target.startswith(("https://", "http://")), target
+            continue
+        file, anchor = urldefrag(unquote(target))
+        found = path if not file else path.parent / file
+        assert found.exists(), target
+        if anchor and found.suffix == ".md":
+            assert anchor in anchors(found.read_text(encoding="utf-8")), target
+
+
+def anchors(markdown):
+    titles = re.findall(r"(?m)^#+ (.+)$", markdown)
+    return {re.sub(r"[^\w\- ]", "", t.lower()).strip().replace(" ", "-") for t in titles}
+
+
+@every
+def test_it_stands_in_the_table_of_contents(path):
+    assert f"notebooks/{path.stem}" in (ROOT / "_toc.yml").read_text(encoding="utf-8")
+
+
+@every
+def test_cells_that_tell_the_source_of_data_are_tagged(path):
+    for cell in code(path):
+        text = outputs_text(cell)
+        if ": real data (" in text:
+            assert "data" in tags(cell), cell.source
+        assert ": built-in sample" not in text, "recorded on a sample: run make record with BOOK_DATA"
+
+
+@every
+def test_times_and_devices_are_not_compared(path):
+    for cell in code(path):
+        if re.search(r"\d+(\.\d+)? m?s\b|CPU \(|examples/s", outputs_text(cell)):
+            assert "nbval-ignore-output" in tags(cell), cell.source
+
+
+@every
+def test_prose_is_plain_markdown(path):
+    text = prose(path)
+    assert not re.search(r"```\{|:::|<(?!/?(details|summary)\b)[a-z]+[ >]", text)
+    for inline in re.findall(r"(?<!\$)\$(?!\$)([^$\n]+)\$(?!\$)", text):
+        assert "|" not in inline, f"write \\lvert instead of | in ${inline}$"
+    assert "!" not in re.sub(r"!=|\]\(|`[^`]*`|\$[^$]*\$|“[^”]*”|\"[^\"]*\"", "", text), "no exclamations"
+
+
+@every
+def test_letters_of_formulas_are_intact(path):
+    assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f]", prose(path)), "a backslash was eaten (\\f, \\b, \\t)"
