@@ -1,5 +1,6 @@
 """The form of every notebook: what an author forgets, a test remembers."""
 
+import ast
 import json
 import re
 import sys
@@ -113,6 +114,15 @@ def test_cells_are_short(path):
 @every
 def test_nothing_is_imported_with_a_star(path):
     assert not any(re.search(r"import\s+\*", c.source) for c in code(path))
+
+
+@every
+def test_every_import_is_used(path):
+    cells = [c.source for c in code(path) if "%pip" not in c.source]
+    tree = ast.parse("\n".join(cells))
+    imported = {(a.asname or a.name).split(".")[0] for node in ast.walk(tree)
+                if isinstance(node, (ast.Import, ast.ImportFrom)) for a in node.names}
+    assert imported <= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
 @every
