@@ -205,6 +205,14 @@ def test_cells_that_tell_the_source_of_data_are_tagged(path):
 
 
 @every
+def test_claims_about_real_data_are_tagged(path):
+    for cell in code(path):
+        calls = [n for n in ast.walk(ast.parse(cell.source.replace("%pip", "pass  #"))) if isinstance(n, ast.Call)]
+        if any(getattr(c.func, "id", "") == "expect" and any(k.arg == "on" for k in c.keywords) for c in calls):
+            assert tags(cell) & {"data", "nbval-ignore-output"}, cell.source
+
+
+@every
 def test_times_and_devices_are_not_compared(path):
     for cell in code(path):
         if re.search(r"\d+(\.\d+)? m?s\b|CPU \(|examples/s", outputs_text(cell)):

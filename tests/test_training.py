@@ -113,7 +113,15 @@ def test_a_foreign_checkpoint_is_refused(toy, tmp_path):
         fit(nn.Linear(2, 2), batches(toy), num_epochs=2, device="cpu", checkpoint=path)
 
 
-def test_interrupting_keeps_model_and_record(toy, capsys):
+@pytest.fixture
+def stop_button():
+    """SIGINT raises KeyboardInterrupt; jobs in the background start with it ignored."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+def test_interrupting_keeps_model_and_record(toy, capsys, stop_button):
     net, steps = model(), 0
 
     def loss(y_hat, y):
