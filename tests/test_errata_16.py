@@ -1,0 +1,163 @@
+"""Each erratum of chapter 16: the mistake does what the errata page says, and so does the mend."""
+
+import ast
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def test_erratum_16_01():
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(6, 16, 5), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(400, 120)]
+    a, b, zero = torch.randn(1, 6, 14, 14), torch.randn(1, 6, 14, 14), torch.zeros(1, 6, 14, 14)
+
+    def additive(net):
+        return torch.allclose(net(a + b) - net(zero), net(a) + net(b) - 2 * net(zero), atol=1e-4)
+    assert additive(nn.Sequential(*layers))
+    assert not additive(nn.Sequential(layers[0], nn.Sigmoid(), *layers[1:]))
+
+
+def test_erratum_16_02():
+    X, K = torch.rand(1, 1, 8, 8), torch.rand(1, 1, 3, 3)
+    with pytest.raises(TypeError):
+        nn.Conv2d(X, K, padding=1)
+    assert F.conv2d(X, K, padding=1).shape == (1, 1, 8, 8)
+
+
+def test_erratum_16_03():
+    def pool2d(X, size):
+        return F.max_pool2d(X, size)
+    assert pool2d(torch.rand(1, 1, 4, 4), (2, 2)).shape == (1, 1, 2, 2)
+    pool2d = nn.MaxPool2d(3)
+    with pytest.raises(TypeError):
+        pool2d(torch.rand(1, 1, 4, 4), (2, 2))
+
+
+def test_erratum_16_04():
+    def pool_of_the_notes(X, mode):
+        Y = torch.zeros(X.shape[0] - 1, X.shape[1] - 1)
+        for i in range(Y.shape[0]):
+            for j in range(Y.shape[1]):
+                if mode == "max":
+                    Y[i, j] = X[i:i + 2, j:j + 2].max()
+                elif mode == "avg":
+                    Y[i, j] = X[i:i + 2, j:j + 2].mean()
+        return Y
+    X = torch.ones(3, 3)
+    assert pool_of_the_notes(X, "max").sum() == 4 and pool_of_the_notes(X, "mean").sum() == 0
+    with pytest.raises(KeyError):
+        {"max": torch.amax, "avg": torch.mean}["mean"]
+
+
+def test_erratum_16_05():
+    def jitter(lr):
+        g, w, seen = torch.Generator().manual_seed(0), torch.tensor(0.), []
+        for _ in range(400):
+            w = w - lr * ((w - 1) + torch.randn((), generator=g))
+            seen.append((w - 1) ** 2)
+        return torch.stack(seen[200:]).mean()
+    assert jitter(.01) < jitter(.1) < jitter(.5)
+
+
+def test_erratum_16_06():
+    w = torch.ones(2, requires_grad=True)
+    y = (w * w).sum()
+    w.data[:] = 5.
+    y.backward()
+    assert w.grad.tolist() == [10, 10]  # should be 2
+    v = torch.ones(2, requires_grad=True)
+    z = (v * v).sum()
+    with torch.no_grad():
+        v += 4
+    with pytest.raises(RuntimeError, match="inplace"):
+        z.backward()
+
+
+def test_erratum_16_07():
+    grey = torch.rand(1, 4, 4)
+    assert grey.shape[0] == 1 and grey.max() > 0  # one channel, and not black
+
+
+def test_erratum_16_08():
+    K, X = torch.randn(1, 1, 3, 3), torch.zeros(1, 1, 12, 12)
+    X[..., 4:7, 4:7] = torch.rand(3, 3)
+    before, after = F.conv2d(X, K), F.conv2d(X.roll(1, 3), K)
+    assert not torch.allclose(before, after)
+    assert torch.allclose(before.roll(1, 3), after, atol=1e-6)
+
+
+def test_erratum_16_09():
+    odd = torch.arange(14 * 56.).view(1, 1, 14, 56)
+    assert odd.view(-1, 1, 28, 28).shape == (1, 1, 28, 28)  # no complaint
+    assert not torch.equal(odd.view(-1, 1, 28, 28)[0, 0, 1, :28], odd[0, 0, 1, :28])
+
+
+def test_erratum_16_10():
+    rising, falling = torch.tensor([[[1., 0, 2]]]), torch.tensor([[[2., 0, 1]]])
+    assert F.max_pool1d(rising, 3) == F.max_pool1d(falling, 3)
+    K = torch.tensor([[[-1., 0, 1]]])
+    assert F.conv1d(rising, K) != F.conv1d(falling, K)
+
+
+def test_erratum_16_11():
+    t = torch.arange(6.).reshape(2, 3)
+    assert t.reshape(3, 2).data_ptr() == t.data_ptr()
+    assert t.T.reshape(6).data_ptr() != t.data_ptr()
+    with pytest.raises(RuntimeError):
+        t.T.view(6)
+
+
+def test_erratum_16_12():
+    net = nn.Conv2d(1, 1, 3)
+    assert net(torch.rand(1, 1, 5, 5)).requires_grad
+    with torch.no_grad():
+        assert not net(torch.rand(1, 1, 5, 5)).requires_grad
+
+
+def test_erratum_16_13():
+    torch.manual_seed(0)
+    layer, a, b = nn.Linear(3, 100, bias=False), torch.randn(3), torch.randn(3)
+    assert torch.allclose(layer(a + b), layer(a) + layer(b), atol=1e-5)
+    assert not torch.allclose(layer(a + b).relu(), layer(a).relu() + layer(b).relu(), atol=1e-2)
+
+
+def test_erratum_16_14():
+    maps = torch.zeros(2, 18, 32, 32)
+    assert maps.view(-1, 18 * 16 * 16).shape == (8, 4608)
+    assert maps.flatten(1).shape == (2, 18432)
+
+
+def test_erratum_16_15():
+    conv = nn.Conv2d(3, 18, 3, padding=1)
+    assert conv(torch.zeros(5, 3, 32, 32)).shape == (5, 18, 32, 32)
+    assert conv(torch.zeros(3, 32, 32)).shape == (18, 32, 32)  # one image, without a batch
+
+
+def test_erratum_16_16():
+    with pytest.raises(NameError, match="torch"):
+        exec("class SimpleCNN(torch.nn.Module): pass", {})
+
+
+def test_erratum_16_17():
+    X = torch.tensor([[[[1., 2], [3, 10]]]])
+    assert F.max_pool2d(X, 2) == 10 and F.avg_pool2d(X, 2) == 4
+
+
+def test_erratum_16_18():
+    X = torch.full((1, 3, 5, 5), .5)
+    assert torch.allclose(F.conv2d(X, torch.full((1, 3, 3, 3), 1 / 9)), torch.tensor(1.5))
+    assert torch.allclose(F.conv2d(X, torch.full((1, 3, 3, 3), 1 / 27)), torch.tensor(.5))
+
+
+def test_erratum_16_19():
+    with pytest.raises(RuntimeError, match="shapes"):
+        nn.Linear(512, 32)(torch.zeros(1, 8, 8, 8))
+    assert nn.Sequential(nn.Flatten(), nn.Linear(512, 32))(torch.zeros(1, 8, 8, 8)).shape == (1, 32)
+
+
+def test_erratum_16_20():
+    with pytest.raises(SyntaxError):
+        ast.parse("model = Sequential(Linear(32, 2))\n)")
+    ast.parse("model = Sequential(Linear(32, 2))")
