@@ -42,6 +42,12 @@ def spread(values: list[float]) -> dict:
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
 
 
+def load(name: str) -> dict | None:
+    """The record of a program, or None if it has not run."""
+    path = RECORDS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
 def save(name: str, question: str, results: dict, **settings) -> None:
     RECORDS.mkdir(exist_ok=True)
     record = {"question": question, "environment": environment(), "settings": settings, "results": results}

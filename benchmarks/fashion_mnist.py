@@ -3,13 +3,14 @@ these models over several seeds is asserted here, on real data."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from benchmarks.common import save, spread
+from benchmarks.common import load, save, spread
 from shared import data
 from shared.batches import Batches
 from shared.checks import expect
@@ -80,10 +81,14 @@ RUNS = {
 }
 
 
-def main() -> None:
-    fashion, results = data.fashion_mnist(), {}
+def main(only: str = "") -> None:
+    """Run all, or those whose name contains ``only``, keeping the recorded others."""
+    fashion = data.fashion_mnist()
+    results = load("fashion_mnist")["results"] if only else {}
     test = Batches(fashion.test, 1000)
     for name, run in RUNS.items():
+        if only not in name:
+            continue
         accuracy, seconds = [], []
         for seed in range(run.seeds):
             seed_all(seed)
@@ -100,4 +105,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from benchmarks.common import RECORDS
+from benchmarks.common import load
 
 PAGE = Path(__file__).parents[1] / "book" / "results.md"
 
@@ -14,11 +13,6 @@ HEAD = """# Results
 Measured by the programs in `benchmarks/` (`make bench`), written here from their records. A ratio compares two
 sides that took turns in the same run. Medians, with the smallest and largest value in brackets.
 """
-
-
-def load(name: str) -> dict | None:
-    path = RECORDS / f"{name}.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def number(s: dict, form: str) -> str:

@@ -226,31 +226,18 @@ def members(archive: Path) -> Iterator[tuple[str, bytes]]:
                     yield info.name, t.extractfile(info).read()
 
 
-def _download(url: str, output_file, _pooch) -> None:
+def _download(url: str, output_file: str, _pooch) -> None:
     """A downloader for pooch that gives up on servers that stall or drip."""
     start, received = time.monotonic(), 0
     with requests.get(url, stream=True, timeout=PATIENCE) as response:
         response.raise_for_status()
-        with (open(output_file, "wb") if isinstance(output_file, (str, os.PathLike))
-              else _keep_open(output_file)) as f:
+        with open(output_file, "wb") as f:
             # read1 returns what has come; iter_content would wait in silence for a whole block
             while block := response.raw.read1(1 << 16, decode_content=True):
                 f.write(block)
                 received += len(block)
                 if time.monotonic() - start > PATIENCE + received / SLOWEST:
                     raise TimeoutError(f"slower than {SLOWEST / 1000:g} kB/s")
-
-
-class _keep_open:
-    """Use a file that somebody else will close."""
-    def __init__(self, f):
-        self.f = f
-
-    def __enter__(self):
-        return self.f
-
-    def __exit__(self, *exc):
-        pass
 
 
 def is_online() -> bool:

@@ -1,5 +1,6 @@
 """Where data is looked for, and what happens when a server, an archive or a disk misbehaves."""
 
+import errno
 import gzip
 import hashlib
 import http.server
@@ -205,6 +206,17 @@ def test_a_read_only_cache_gives_the_sample_and_says_why(mirrors, tmp_path, monk
     (tmp_path / "ro").mkdir(mode=0o500)
     monkeypatch.setenv("BOOK_CACHE", str(tmp_path / "ro"))
     with pytest.warns(UserWarning, match="(?s)Permission.*set BOOK_CACHE"):
+        assert not data.time_machine().real
+
+
+@pytest.mark.parametrize("number, message", [(errno.EROFS, "Read-only"), (errno.ENOSPC, "No space left")])
+def test_a_file_system_that_refuses_gives_the_sample_and_says_why(mirrors, monkeypatch, number, message):
+    mirrors("good")
+
+    def refuse(*args, **kwargs):
+        raise OSError(number, os.strerror(number))
+    monkeypatch.setattr(data.Path, "mkdir", refuse)
+    with pytest.warns(UserWarning, match=f"(?s){message}.*set BOOK_CACHE"):
         assert not data.time_machine().real
 
 
