@@ -1,5 +1,6 @@
-"""What does it cost to feed real batches? One epoch of steps on `Batches` against as many steps
-on one constant batch that is already on the device. A ratio of 0.95 means that feeding costs 5 %.
+"""What does it cost to feed real batches? One epoch of `fit` on `Batches` against one epoch of
+`fit` on one constant batch that is already on the device, equally often. A ratio of 0.95 means
+that feeding costs 5 %.
 
 The constant batch stays in the processor's cache, real data cannot. So a third side shows the
 limit: as many steps on 40 different batches that were converted beforehand, which costs nothing
@@ -8,41 +9,30 @@ but reading them from memory."""
 from __future__ import annotations
 
 import torch
-from torch import nn
-from torch.nn import functional as F
 
 from benchmarks.common import save, take_turns
+from benchmarks.models import linear, mlp, modern_lenet
 from shared import data
 from shared.batches import Batches
 from shared.devices import get_device
+from shared.training import fit
 
 
-def models() -> dict[str, nn.Module]:
-    return {
-        "softmax": nn.Sequential(nn.Flatten(), nn.Linear(784, 10)),
-        "MLP 256": nn.Sequential(nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10)),
-        "LeNet": nn.Sequential(
-            nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(),
-            nn.MaxPool2d(2), nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(),
-            nn.Linear(84, 10)),
-    }
+MODELS = {"softmax": linear, "MLP 256": mlp, "LeNet": modern_lenet}
 
 
 def main() -> None:
     fashion, results = data.fashion_mnist(), {}
-    for name, net in models().items():
-        net.to(get_device())
+    for name, model in MODELS.items():
+        net = model().to(get_device())
         optimizer = torch.optim.SGD(net.parameters(), lr=.01)
         batches = Batches(fashion.train, 256, shuffle=True)
         constant = [next(iter(batches))] * len(batches)
         ready = [batch for _, batch in zip(range(40), batches)] * 6
 
         def epoch(source):
-            for X, y in source:
-                loss = F.cross_entropy(net(X), y)
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
+            fit(net, source, num_epochs=1, optimizer=optimizer, progress=False, verbose=False)
+
         results[name] = take_turns(lambda: epoch(batches), lambda: epoch(constant))
         results[name]["limit"] = take_turns(lambda: epoch(ready[:len(batches)]), lambda: epoch(constant))["ratio"]
     save("feeding", "speed of stepping on real batches, relative to one constant batch", results,

@@ -39,7 +39,7 @@ def accuracy_table(record: dict) -> str:
 
 def feeding_table(record: dict) -> str:
     rows = ["## The cost of feeding\n",
-            "One epoch of training steps on shuffled real batches against as many steps on one constant batch. "
+            "One epoch of `fit` on shuffled real batches against one epoch of `fit` on one constant batch. "
             "1 means that feeding costs nothing. On a CPU a small model does so little work per batch that it "
             "matters where the images come from: the constant batch stays in the processor's cache, real data "
             "cannot. The second column shows that limit: batches that were converted beforehand.\n",

@@ -1,0 +1,38 @@
+"""The models that several programs measure, as the chapters build them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+
+def linear() -> nn.Module:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+    nn.init.normal_(net[1].weight, std=.01)
+    nn.init.zeros_(net[1].bias)
+    return net
+
+
+def mlp() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
+
+
+def lenet(activation: type[nn.Module], pool: type[nn.Module], start: Callable) -> nn.Module:
+    net = nn.Sequential(nn.Conv2d(1, 6, 5, padding=2), activation(), pool(2),
+                        nn.Conv2d(6, 16, 5), activation(), pool(2), nn.Flatten(),
+                        nn.Linear(400, 120), activation(), nn.Linear(120, 84), activation(),
+                        nn.Linear(84, 10))
+    for layer in net:
+        if hasattr(layer, "weight"):
+            start(layer.weight)
+            nn.init.zeros_(layer.bias)
+    return net
+
+
+def classic_lenet() -> nn.Module:
+    return lenet(nn.Sigmoid, nn.AvgPool2d, nn.init.xavier_uniform_)
+
+
+def modern_lenet() -> nn.Module:
+    return lenet(nn.ReLU, nn.MaxPool2d, lambda w: nn.init.kaiming_normal_(w, nonlinearity="relu"))
