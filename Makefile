@@ -1,14 +1,12 @@
 # make book    build the book from the stored outputs       make lab     open JupyterLab
 # make test    run everything that checks the book          make record  run a notebook, store its outputs
-# make bench   measure; results go to benchmarks/records
+# make bench   measure, write the results page              make address after a change of address in _config.yml
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 WORKERS ?= 2
-
-# make address  after changing the repository's address in _config.yml
 
 .PHONY: book lab test record address bench setup site clean
 

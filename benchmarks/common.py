@@ -48,6 +48,15 @@ def load(name: str) -> dict | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
+def recorded_here(name: str) -> dict:
+    """Results recorded before on this machine with these versions, to be completed. The record has
+    one environment for all its results, so those of another machine must not be mixed in."""
+    record = load(name)
+    if record is None or record["environment"] | {"date": None} != environment() | {"date": None}:
+        raise SystemExit(f"{name}: no record of this machine and these versions to complete; run all of it")
+    return record["results"]
+
+
 def save(name: str, question: str, results: dict, **settings) -> None:
     RECORDS.mkdir(exist_ok=True)
     record = {"question": question, "environment": environment(), "settings": settings, "results": results}

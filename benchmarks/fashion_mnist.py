@@ -10,14 +10,13 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from benchmarks.common import load, save, spread
+from benchmarks.common import recorded_here, save, spread
 from benchmarks.models import classic_lenet, linear, mlp, modern_lenet
 from shared import data
 from shared.batches import Batches
 from shared.checks import expect
 from shared.devices import seed_all
 from shared.training import cosine, evaluate, fit
-
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ RUNS = {
 def main(only: str = "") -> None:
     """Run all, or those whose name contains ``only``, keeping the recorded others."""
     fashion = data.fashion_mnist()
-    results = load("fashion_mnist")["results"] if only else {}
+    results = recorded_here("fashion_mnist") if only else {}
     test = Batches(fashion.test, 1000)
     for name, run in RUNS.items():
         if only not in name:

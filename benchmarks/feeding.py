@@ -17,7 +17,6 @@ from shared.batches import Batches
 from shared.devices import get_device
 from shared.training import fit
 
-
 MODELS = {"softmax": linear, "MLP 256": mlp, "LeNet": modern_lenet}
 
 

@@ -21,7 +21,7 @@ def number(s: dict, form: str) -> str:
 
 def where(record: dict) -> str:
     e = record["environment"]
-    return (f"Measured on {e['device']}, {e['cores']} cores, {e['platform']}, PyTorch {e['torch']}, "
+    return (f"Measured with {record['settings']['data']} on {e['device']}, {e['cores']} cores, {e['platform']}, PyTorch {e['torch']}, "
             f"Python {e['python']}, {e['date']}.\n")
 
 

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import os
 import random
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -83,6 +84,11 @@ def describe(device: str | torch.device | None = None) -> str:
         return "Apple GPU (MPS)"
     threads = torch.get_num_threads()
     return f"CPU ({threads} thread{'s' if threads != 1 else ''})"
+
+
+def in_notebook() -> bool:
+    """Is this code running in a Jupyter kernel, where figures and widgets can be shown?"""
+    return "ipykernel" in sys.modules and hasattr(__import__("IPython").get_ipython(), "kernel")
 
 
 def seed_all(seed: int) -> None:

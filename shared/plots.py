@@ -16,6 +16,8 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from shared.devices import in_notebook
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLE = {
     "figure.figsize": (5.2, 3.2), "figure.dpi": 110, "figure.facecolor": "white",
@@ -154,7 +156,7 @@ def explore(draw: Callable[..., None], values: dict[str, Sequence], columns: int
     In a live notebook, one slider per name. On paper and in the book, small multiples of the
     first name's values, the others at their first. ``BOOK_STATIC=1`` forces the small multiples.
     """
-    if _live():
+    if in_notebook() and os.environ.get("BOOK_STATIC") != "1":
         import ipywidgets as widgets
 
         def redraw(**setting):
@@ -180,10 +182,3 @@ def explore(draw: Callable[..., None], values: dict[str, Sequence], columns: int
         if not ax.get_title():
             ax.set_title(f"{name} = {option}")
     plt.show()
-
-
-def _live() -> bool:
-    if os.environ.get("BOOK_STATIC") == "1":
-        return False
-    from shared.training import _in_notebook
-    return _in_notebook()

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from shared.devices import describe, get_device, mixed_precision, synchronize
+from shared.devices import describe, get_device, in_notebook, mixed_precision, synchronize
 
 
 class NonFiniteLoss(RuntimeError):
@@ -323,7 +323,7 @@ class _Progress:
 
     def __init__(self, wanted: bool | None, num_epochs: int, steps: int | None, record: Record):
         if wanted is None:
-            wanted = os.environ.get("BOOK_PROGRESS") != "0" and (_in_notebook() or sys.stderr.isatty())
+            wanted = os.environ.get("BOOK_PROGRESS") != "0" and (in_notebook() or sys.stderr.isatty())
         self.bar = self.curve = None
         if wanted:
             from tqdm.auto import tqdm
@@ -331,7 +331,7 @@ class _Progress:
             done = len(record.train_loss) * (steps or 0)
             self.bar = tqdm(total=num_epochs * steps if steps else None, initial=done,
                             unit="batch", leave=False)
-            self.curve = LiveCurve(record) if _in_notebook() else None
+            self.curve = LiveCurve(record) if in_notebook() else None
 
     def step(self) -> None:
         if self.bar is not None:
@@ -346,7 +346,3 @@ class _Progress:
             self.bar.close()
         if self.curve is not None:
             self.curve.close()
-
-
-def _in_notebook() -> bool:
-    return "ipykernel" in sys.modules and hasattr(__import__("IPython").get_ipython(), "kernel")

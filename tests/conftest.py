@@ -17,12 +17,6 @@ def fresh_state(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def offline(monkeypatch):
-    monkeypatch.setattr(data, "_online", False)
-    monkeypatch.delenv("BOOK_DATA", raising=False)
-
-
-@pytest.fixture
 def toy():
     """A small separable problem: 200 points in the plane, two classes."""
     g = torch.Generator().manual_seed(0)

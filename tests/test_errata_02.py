@@ -19,7 +19,7 @@ def houses():
 
 
 @pytest.fixture
-def wine(monkeypatch):
+def wine():
     return data.wine()
 
 

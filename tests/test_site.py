@@ -83,11 +83,9 @@ def test_launch_buttons_name_tracked_files(pages):
     start = f"https://colab.research.google.com/github/{tail}/blob/{CONFIG['repository']['branch']}/"
     for name, page in pages.items():
         colab = [href for href in page.links if "colab.research" in href]
-        assert len(colab) == (1 if name.startswith("notebooks/") else 0) or not name.startswith("notebooks/")
-        for href in colab:
-            assert href.startswith(start), href
-            if name.startswith("notebooks/"):
-                assert href.removeprefix(start) in tracked, href
+        assert all(href.startswith(start) for href in colab), colab
+        if name.startswith("notebooks/"):
+            assert len(colab) == 1 and colab[0].removeprefix(start) in tracked, colab
 
 
 def test_formulas_are_left_to_mathjax_and_not_eaten(pages):
