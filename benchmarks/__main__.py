@@ -4,7 +4,7 @@ import importlib
 
 from benchmarks import report
 
-PROGRAMS = ("feeding", "characters", "fashion_mnist")
+PROGRAMS = ("feeding", "characters", "translation", "fashion_mnist")
 
 if __name__ == "__main__":
     for name in PROGRAMS:

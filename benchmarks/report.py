@@ -78,7 +78,24 @@ def perplexity_table(record: dict) -> str:
     return "\n".join(rows) + "\n\n" + where(record)
 
 
-SECTIONS = (("fashion_mnist", accuracy_table), ("perplexity", perplexity_table), ("feeding", feeding_table),
+def translation_table(record: dict) -> str:
+    s = record["settings"]
+    rows = ["## English to French: held-out BLEU\n",
+            f"Corpus BLEU, in per cent, on {s['held_out']:,} held-out sentences, none of which, source or target, is "
+            f"among the {s['pairs']:,} pairs of the training part; {s['num_epochs']} epochs. The last but one column is "
+            "the mean BLEU of the four sentences that *Dive into Deep Learning* prints, three of which are in its "
+            "training part.\n",
+            "| model | seeds | held-out BLEU | BLEU of the four sentences | seconds of training |",
+            "|---|---|---|---|---|"]
+    for name, r in record["results"].items():
+        percent = {k: v if k == "n" else 100 * v for k, v in r["bleu"].items()}
+        rows.append(f"| {name} | {r['bleu']['n']} | {number(percent, '.1f')} | {number(r['four'], '.2f')} "
+                    f"| {number(r['seconds'], '.0f')} |")
+    return "\n".join(rows) + "\n\n" + where(record)
+
+
+SECTIONS = (("fashion_mnist", accuracy_table), ("perplexity", perplexity_table),
+            ("translation", translation_table), ("feeding", feeding_table),
             ("characters", characters_table))
 
 

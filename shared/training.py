@@ -112,8 +112,8 @@ def evaluate(net: nn.Module, batches: Iterable, loss: Callable | None = None,
     net.eval()
     total, correct, count = 0.0, None, 0
     try:
-        for X, y in batches:
-            X, y = X.to(device), y.to(device)
+        for batch in batches:
+            *X, y = (part.to(device) for part in batch)
             y_hat = _forward(net, X, y)
             total = total + _scalar(loss(y_hat, y)).detach() * y.numel()
             if (right := _num_correct(y_hat, y)) is not None:
@@ -161,13 +161,14 @@ def _all_finite(losses: list[Tensor]) -> bool:
     return bool(torch.isfinite(torch.stack(losses)).all()) if losses else True
 
 
-def _forward(net: nn.Module, X: Tensor, y: Tensor) -> Tensor:
+def _forward(net: nn.Module, X: list[Tensor], y: Tensor) -> Tensor:
     try:
-        y_hat = net(X)
+        y_hat = net(*X)
     except RuntimeError as error:
         if "shape" not in str(error) and "size" not in str(error):
             raise
-        raise ValueError(f"the model cannot take a batch of shape {tuple(X.shape)}: "
+        shapes = ", ".join(str(tuple(part.shape)) for part in X)
+        raise ValueError(f"the model cannot take a batch of shape {shapes}: "
                          f"{str(error).splitlines()[0]}") from error
     if len(y_hat) != len(y):
         raise ValueError(f"the model returned {len(y_hat)} predictions {tuple(y_hat.shape)} for "
@@ -191,7 +192,8 @@ def fit(net: nn.Module, train: Iterable, test: Iterable | None = None, *,
         verbose: bool = True) -> Record:
     """Train ``net`` on the batches of ``train`` and return the `Record` of the run.
 
-    train, test     give batches ``(X, y)``, again each epoch (`shared.batches.Batches`)
+    train, test     give batches ``(X, y)``, again each epoch (`shared.batches.Batches`); with
+                    several inputs ``(X1, X2, y)``, the model is called as ``net(X1, X2)``
     optimizer       over ``net.parameters()``; default: SGD with learning rate ``lr``
     loss            a mean over the batch; default: cross-entropy or squared error by target type
     schedule        a function from progress in [0, 1] to a factor on the learning rate
@@ -236,8 +238,8 @@ def fit(net: nn.Module, train: Iterable, test: Iterable | None = None, *,
             synchronize(device)
             tick = time.perf_counter()
             total, correct, count, pending = 0.0, None, 0, []
-            for X, y in train:
-                X, y = X.to(device), y.to(device)
+            for batch in train:
+                *X, y = (part.to(device) for part in batch)
                 if schedule is not None:
                     factor = schedule(step / (num_epochs * steps_per_epoch))
                     for group, base in zip(optimizer.param_groups, base_lrs):
