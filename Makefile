@@ -1,6 +1,7 @@
 # make book    build the book from the stored outputs       make lab     open JupyterLab
 # make test    run everything that checks the book          make record  run a notebook, store its outputs
 # make bench   measure, write the results page              make address after a change of address in _config.yml
+# make bench-d2l   the same work with the library of Dive into Deep Learning
 
 PYTHON ?= python3
 VENV   := .venv
@@ -8,7 +9,7 @@ BIN    := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 WORKERS ?= 2
 
-.PHONY: book lab test record address bench setup site clean
+.PHONY: book lab test record address bench bench-d2l setup site clean
 
 book: setup site
 	@echo
@@ -46,6 +47,12 @@ address: setup
 
 bench: setup
 	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks
+
+# The library of Dive into Deep Learning goes into a folder of its own: it pins old versions of all it needs.
+bench-d2l: setup
+	test -d _build/d2l || $(BIN)/python -m pip install --quiet --no-deps --target _build/d2l d2l==0.17.6
+	OMP_NUM_THREADS=2 BOOK_PROGRESS=0 PYTHONPATH=_build/d2l $(BIN)/python -m benchmarks.against_d2l
+	$(BIN)/python -m benchmarks.report
 
 clean:
 	rm -rf _build

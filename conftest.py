@@ -5,6 +5,9 @@ has used real data; once it says that it works on a built-in sample, such cells 
 not compared. A figure's text is not compared: it tells the size, not what the figure shows.
 """
 
+import json
+from pathlib import Path
+
 import nbformat
 import pytest
 
@@ -39,3 +42,29 @@ def _teach(item) -> None:
             return True
         return compare(_figures_alike(test), _figures_alike(ref), skip_compare)
     item.compare_outputs = compare_outputs
+
+
+# --- how long each notebook took: told at the end, and kept for the results page
+
+SECONDS = Path(__file__).parent / "_build" / "seconds.json"
+_seconds: dict[str, float] = {}
+
+
+def pytest_runtest_logreport(report):
+    name, found, _ = report.nodeid.partition(".ipynb::")
+    if found:
+        name = Path(name).stem
+        _seconds[name] = _seconds.get(name, 0.0) + report.duration
+
+
+def pytest_sessionfinish(session):
+    if _seconds and not hasattr(session.config, "workerinput"):
+        SECONDS.parent.mkdir(exist_ok=True)
+        SECONDS.write_text(json.dumps(dict(sorted(_seconds.items())), indent=1) + "\n", encoding="utf-8")
+
+
+def pytest_terminal_summary(terminalreporter):
+    if _seconds:
+        terminalreporter.section("seconds per notebook")
+        for name, seconds in sorted(_seconds.items()):
+            terminalreporter.line(f"{seconds:6.0f}  {name}")

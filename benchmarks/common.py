@@ -63,4 +63,11 @@ def save(name: str, question: str, results: dict, **settings) -> None:
     (RECORDS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print(f"{name}: {question}")
     for key, value in results.items():
-        print("  ", key, {k: round(v["median"], 4) if isinstance(v, dict) else v for k, v in value.items()})
+        print("  ", key, _short(value))
+
+
+def _short(value):
+    """Medians instead of spreads, for printing."""
+    if not isinstance(value, dict):
+        return round(value, 4)
+    return {k: round(v["median"], 4) if isinstance(v, dict) else v for k, v in value.items()}

@@ -94,9 +94,33 @@ def translation_table(record: dict) -> str:
     return "\n".join(rows) + "\n\n" + where(record)
 
 
+def d2l_table(record: dict) -> str:
+    rows = ["## Against d2l and the DataLoader\n",
+            "The same work with d2l 0.17.6, the library of *Dive into Deep Learning*, and with a torchvision data set "
+            "and DataLoader; same model, start, data, batch size and device, in turns.\n",
+            "| what | seconds here | seconds there | ratio |", "|---|---|---|---|"]
+    for name, r in record["results"].items():
+        rows.append(f"| {name} | {number(r['seconds_ours'], '.2f')} | {number(r['seconds_theirs'], '.2f')} "
+                    f"| {number(r['ratio'], '.1f')} |")
+    return "\n".join(rows) + "\n\n" + where(record)
+
+
+def seconds_table(record: dict) -> str:
+    e, results = record["environment"], record["results"]
+    rows = ["## Seconds per notebook\n",
+            "Executed and compared by nbval in the book's own test run, two notebooks side by side, each with "
+            f"{record['settings']['threads_each']} thread.\n",
+            "| notebook | seconds |", "|---|---|"]
+    rows += [f"| [{name}](../notebooks/{name}.ipynb) | {s:.0f} |" for name, s in results.items()]
+    rows.append(f"| all, one after the other | {sum(results.values()):.0f} |")
+    rows.append(f"| all, two side by side, at best | {sum(results.values()) / 2:.0f} |")
+    return "\n".join(rows) + (f"\n\nMeasured on {e['cores']} cores, {e['platform']}, PyTorch {e['torch']}, "
+                              f"Python {e['python']}, {e['date']}.\n")
+
+
 SECTIONS = (("fashion_mnist", accuracy_table), ("perplexity", perplexity_table),
             ("translation", translation_table), ("feeding", feeding_table),
-            ("characters", characters_table))
+            ("characters", characters_table), ("against_d2l", d2l_table), ("notebooks", seconds_table))
 
 
 def page() -> str:

@@ -6,12 +6,22 @@ It holds what several chapters need and none should retype. One file, one idea:
     data       the data sets: where they are looked for, checked and loaded
     samples    stand-ins with the same shapes, drawn here, for machines without network
     batches    the whole set in memory, a batch as a slice of a permutation
+    text       tokens, vocabulary, sequence batches
+    translation, seq2seq   pairs of sentences, BLEU; encoders, decoders, attention
     training   fit, evaluate, the record of a run, checkpoints
+    processes  several processes, started by torchrun, train one model
     plots      curves, image grids, heat maps, the explorer
     checks     agree (ours against a reference) and expect (a claim)
 
 Nothing is imported here, so that ``import shared`` costs nothing and a notebook says
-what it uses: ``from shared.batches import Batches``.
+what it uses: ``from shared.batches import Batches``. (Under torchrun, the processes after the
+first are silenced here, so that a chapter speaks once.)
 """
+
+import os
+
+if int(os.environ.get("RANK", 0)) > 0:
+    from shared.processes import let_one_speak
+    let_one_speak()
 
 __version__ = "0.1.0"

@@ -88,12 +88,24 @@ class Batches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         order = self.order()
+        yield from self._batches((order.to(self.device) if self.resident else order).split(self.batch_size))
+
+    def share(self, rank: int, world_size: int) -> Iterator[tuple[tuple[Tensor, ...], int]]:
+        """Of each batch, the part of one process among several (every world_size-th example, from the
+        rank-th), and how many processes have this same part: 1, but a batch with less examples than
+        processes goes to all of them whole."""
+        whole = self.order().split(self.batch_size)
+        copies = [1 if len(index) >= world_size else world_size for index in whole]
+        parts = [index[rank::world_size] if n == 1 else index for index, n in zip(whole, copies)]
+        return zip(self._batches([part.to(self.device) for part in parts] if self.resident else parts), copies)
+
+    def _batches(self, indices: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
         if self.resident:
-            for index in order.to(self.device).split(self.batch_size):
+            for index in indices:
                 yield self._finish(self._gather(index))
             return
         ahead = None  # the set is in host memory: copy one batch ahead
-        for index in order.split(self.batch_size):
+        for index in indices:
             host = self._gather(index)
             if self.device.type == "cuda":
                 host = tuple(t.pin_memory() for t in host)

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from shared.processes import local_device
+
 KINDS = ("cuda", "mps", "xpu", "cpu")  # in the order in which they are tried
 
 
@@ -65,12 +67,13 @@ def get_device(name: str | torch.device | None = None) -> torch.device:
     """The device to compute on.
 
     ``name`` wins if given; then the environment variable ``BOOK_DEVICE``; then the first of
-    CUDA, MPS, XPU and CPU that can really run a small kernel.
+    CUDA, MPS, XPU and CPU that can really run a small kernel. Started by torchrun, each process
+    gets a GPU of its own.
 
     Raises ValueError for a name that is unknown or cannot be used on this machine.
     """
     wanted = str(name) if name is not None else os.environ.get("BOOK_DEVICE") or None
-    return _choose(wanted)
+    return local_device(_choose(wanted))
 
 
 def describe(device: str | torch.device | None = None) -> str:

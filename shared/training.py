@@ -4,6 +4,7 @@ that say what to do, and a stop button that keeps what was learnt."""
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from shared import processes
 from shared.devices import describe, get_device, in_notebook, mixed_precision, synchronize
 
 
@@ -111,19 +113,30 @@ def evaluate(net: nn.Module, batches: Iterable, loss: Callable | None = None,
     was_training = net.training
     net.eval()
     total, correct, count = 0.0, None, 0
+    processes.start(device)
     try:
-        for batch in batches:
+        for batch, copies in processes.share(batches):
             *X, y = (part.to(device) for part in batch)
             y_hat = _forward(net, X, y)
-            total = total + _scalar(loss(y_hat, y)).detach() * y.numel()
+            total = total + _scalar(loss(y_hat, y)).detach() * (y.numel() / copies)
             if (right := _num_correct(y_hat, y)) is not None:
-                correct = right if correct is None else correct + right
-            count += y.numel()
+                correct = right / copies if correct is None else correct + right / copies
+            count += y.numel() / copies
     finally:
         net.train(was_training)
     if count == 0:
         raise ValueError("nothing to evaluate: there are no batches")
+    total, correct, count = _over_processes(total, correct, count, device)
     return Scores(float(total) / count, None if correct is None else float(correct) / count)
+
+
+def _over_processes(total, correct, count: float, device: torch.device) -> tuple[float, float | None, float]:
+    """Sums of losses, right answers and targets, added over all processes."""
+    parts = [float(total), count] + ([] if correct is None else [float(correct)])
+    if processes.world_size() > 1:  # in double precision where the device has it
+        kind = torch.float32 if device.type == "mps" else torch.float64
+        parts = processes.add(torch.tensor(parts, device=device, dtype=kind)).tolist()
+    return parts[0], None if correct is None else parts[2], parts[1]
 
 
 def _device_of(net: nn.Module, batches) -> torch.device:
@@ -205,12 +218,16 @@ def fit(net: nn.Module, train: Iterable, test: Iterable | None = None, *,
     progress        a bar and a live curve while running; default: if somebody is watching
     verbose         print the closing line
 
+    Started by torchrun, every process takes its part of each batch and gradients are averaged
+    (`shared.processes`): the result is that of one process with the same batches.
+
     Interrupting (Ctrl-C, the stop button) keeps the model and the record up to that moment.
     Raises NonFiniteLoss with the step and the parameter when the loss is no longer a number, and
     ValueError for bad arguments.
     """
     _check(train, num_epochs)
     device = get_device(device if device is not None else getattr(train, "device", None))
+    processes.start(device)
     net.to(device).train()
     loss = loss or default_loss
     parameters = [p for p in net.parameters() if p.requires_grad]
@@ -230,25 +247,26 @@ def fit(net: nn.Module, train: Iterable, test: Iterable | None = None, *,
     if path is not None and path.exists():
         first_epoch, record = _resume(path, net, optimizer, train, device)
     check_every = 1 if device.type == "cpu" else 50  # looking at a number makes a GPU wait
+    model, alone = processes.replicate(net, device), processes.world_size() == 1
     show = _Progress(progress, num_epochs, steps_per_epoch, record)
     started, before = time.perf_counter(), record.seconds
-    step = first_epoch * (steps_per_epoch or 0)
+    step, examples = first_epoch * (steps_per_epoch or 0), 0
     try:
         for epoch in range(first_epoch, num_epochs):
             synchronize(device)
             tick = time.perf_counter()
-            total, correct, count, pending = 0.0, None, 0, []
-            for batch in train:
+            total, correct, count, examples, pending = 0.0, None, 0, 0, []
+            for batch, copies in processes.share(train):
                 *X, y = (part.to(device) for part in batch)
                 if schedule is not None:
                     factor = schedule(step / (num_epochs * steps_per_epoch))
                     for group, base in zip(optimizer.param_groups, base_lrs):
                         group["lr"] = base * factor
                 with mixed_precision(device, mixed):
-                    y_hat = _forward(net, X, y)
+                    y_hat = _forward(model, X, y)
                     l = _scalar(loss(y_hat, y))
                 optimizer.zero_grad()
-                l.backward()
+                (l if alone else l * processes.weight(y.numel() / copies, device)).backward()
                 if clip is not None:
                     nn.utils.clip_grad_norm_(net.parameters(), clip)
                 pending.append(l.detach())
@@ -258,11 +276,11 @@ def fit(net: nn.Module, train: Iterable, test: Iterable | None = None, *,
                     pending = []
                 optimizer.step()
                 step += 1
-                total = total + l.detach() * y.numel()
+                total = total + l.detach() * (y.numel() / copies)
                 if (right := _num_correct(y_hat.detach(), y)) is not None:
-                    correct = right if correct is None else correct + right
-                count += y.numel()
-                record.examples += len(y)
+                    correct = right / copies if correct is None else correct + right / copies
+                count += y.numel() / copies
+                examples += len(y) / copies
                 show.step()
             if not _all_finite(pending):
                 raise _blame(net, pending, step - len(pending), epoch)
@@ -270,22 +288,26 @@ def fit(net: nn.Module, train: Iterable, test: Iterable | None = None, *,
                 raise ValueError("training data has no batches")
             synchronize(device)
             record.train_seconds += time.perf_counter() - tick
-            record.train_loss.append(float(total) / count)
+            total, correct, count = _over_processes(total, correct, count, device)
+            record.train_loss.append(total / count)
+            record.examples += round(float(processes.add(torch.tensor(examples, device=device))))
+            examples = 0
             if correct is not None:
-                record.train_accuracy.append(float(correct) / count)
+                record.train_accuracy.append(correct / count)
             if test is not None:
                 scores = evaluate(net, test, loss, device)
                 record.test_loss.append(scores.loss)
                 if scores.accuracy is not None:
                     record.test_accuracy.append(scores.accuracy)
             record.seconds = before + time.perf_counter() - started
-            if path is not None:
+            if path is not None and processes.rank() == 0:
                 _save(path, epoch=epoch + 1, net=net.state_dict(), optimizer=optimizer.state_dict(),
                       record=record.as_dict(), rng=torch.get_rng_state(),
                       batches=train.state_dict() if hasattr(train, "state_dict") else None)
             show.epoch()
     except KeyboardInterrupt:
         record.interrupted = True
+        record.examples += round(examples)
         record.seconds = before + time.perf_counter() - started
     finally:
         show.close()
@@ -293,7 +315,15 @@ def fit(net: nn.Module, train: Iterable, test: Iterable | None = None, *,
             group["lr"] = base
     if verbose:
         print(record)
+    _write_down(record)
     return record
+
+
+def _write_down(record: Record) -> None:
+    """Append the record as a line of JSON to the file that BOOK_RECORDS names, if it names one."""
+    if (path := os.environ.get("BOOK_RECORDS")) and processes.rank() == 0:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(record.as_dict()) + "\n")
 
 
 def _resume(path: Path, net: nn.Module, optimizer, train, device) -> tuple[int, Record]:
@@ -325,7 +355,7 @@ class _Progress:
 
     def __init__(self, wanted: bool | None, num_epochs: int, steps: int | None, record: Record):
         if wanted is None:
-            wanted = os.environ.get("BOOK_PROGRESS") != "0" and (in_notebook() or sys.stderr.isatty())
+            wanted = os.environ.get("BOOK_PROGRESS") != "0" and processes.rank() == 0 and (in_notebook() or sys.stderr.isatty())
         self.bar = self.curve = None
         if wanted:
             from tqdm.auto import tqdm
