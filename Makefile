@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 WORKERS ?= 2
 
-.PHONY: book lab test record address bench bench-d2l setup site clean
+.PHONY: book lab test record script address bench bench-d2l setup site clean
 
 book: setup site
 	@echo
@@ -40,6 +40,11 @@ test: setup site
 NB ?= notebooks/*.ipynb
 record: setup
 	OMP_NUM_THREADS=2 $(BIN)/python tools/record.py $(NB)
+
+# A chapter as a program, without the cells that show an error: for torchrun.
+script: setup
+	$(BIN)/jupyter nbconvert --to script --output-dir _build/scripts --TagRemovePreprocessor.enabled=True \
+	    --TagRemovePreprocessor.remove_cell_tags=raises-exception $(NB)
 
 # Write the repository's address from _config.yml into the set-up cell of every notebook.
 address: setup
