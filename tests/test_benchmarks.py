@@ -1,13 +1,17 @@
 """Both sides of a benchmark must do the same work, or its ratio means nothing."""
 
 import random
+from dataclasses import replace
 
 import torch
 from torch import nn
 
-from benchmarks import characters
+from benchmarks import characters, quality, translation
+from benchmarks.report import PAGE, page
+from shared import data
 from shared.checks import agree
 from shared.text import SeqDataLoader
+from shared.translation import load_data_nmt
 
 
 def test_backpropagation_through_time_in_place():
@@ -41,3 +45,23 @@ def test_three_character_loops_train_the_same_model(monkeypatch):
               net["out"].weight.T, net["out"].bias]
     for a, b, c in zip(textbook, ours, theirs):
         assert torch.allclose(a, b, atol=1e-5) and torch.allclose(a, c, atol=1e-5)
+
+
+def test_the_results_page_is_what_the_records_say():
+    assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def test_the_two_minute_network_learns_at_small_size():
+    fashion = data.fashion_mnist()
+    small = replace(fashion, train=replace(fashion.train, X=fashion.train.X[:3000], y=fashion.train.y[:3000]),
+                    test=replace(fashion.test, X=fashion.test.X[:1000], y=fashion.test.y[:1000]))
+    accuracy, plain, seconds = quality.run(small, seed=0, epochs=2)
+    assert accuracy > .5 and plain > .5 and seconds > 0
+
+
+def test_translation_benchmark_at_small_size(monkeypatch):
+    monkeypatch.setattr(translation, "SETTINGS", translation.SETTINGS | {"num_epochs": 1})
+    pairs = load_data_nmt(data.fra_eng(), num_examples=400, num_test=40)
+    for decoder in translation.DECODERS.values():
+        score, four, seconds = translation.run(decoder, pairs, seed=0)
+        assert 0 <= score <= 1 and 0 <= four <= 1 and seconds > 0
