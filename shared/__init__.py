@@ -19,9 +19,9 @@ first are silenced here, so that a chapter speaks once.)
 """
 
 import os
+import sys
 
 if int(os.environ.get("RANK", 0)) > 0:
-    from shared.processes import let_one_speak
-    let_one_speak()
+    sys.stdout = open(os.devnull, "w", encoding="utf-8")
 
 __version__ = "0.1.0"

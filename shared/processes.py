@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 from collections.abc import Iterable, Iterator
 
 import torch
@@ -36,12 +35,6 @@ def local_device(device: torch.device) -> torch.device:
     return device
 
 
-def let_one_speak() -> None:
-    """Silence the standard output of every process but the first."""
-    if rank() > 0:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")
-
-
 def start(device: torch.device) -> None:
     """Connect the processes, once: NCCL between CUDA GPUs, gloo elsewhere."""
     if world_size() > 1 and not dist.is_initialized():
@@ -57,21 +50,22 @@ def replicate(net: nn.Module, device: torch.device) -> nn.Module:
 
 
 def share(batches: Iterable) -> Iterator[tuple]:
-    """This process's part of each batch, and how many processes have the same part. Batches that
-    cannot be shared out (they have no method ``share``) go whole to every process: nothing is
-    gained, but the result is right."""
+    """This process's part of each batch, and whether it is this process that counts it: where all
+    have the same part, only the first does. Batches that cannot be shared out (they have no method
+    ``share``) go whole to every process: nothing is gained, but the result is right."""
+    first = rank() == 0
     if world_size() > 1 and hasattr(batches, "share"):
-        return batches.share(rank(), world_size())
-    return ((batch, world_size()) for batch in batches)
+        return ((part, first or copies == 1) for part, copies in batches.share(rank(), world_size()))
+    return ((batch, first) for batch in batches)
 
 
-def weight(count: float, device: torch.device) -> Tensor | float:
-    """The factor on a mean over ``count`` targets of this process that makes the average over
-    processes the mean over all their targets: parts may differ in size."""
+def weigh(mean: Tensor, count: int) -> Tensor:
+    """Scale a mean over ``count`` targets of this process so that the average over processes is
+    the mean over all their targets: parts may differ in size."""
     if world_size() == 1:
-        return 1.0
-    total = add(torch.tensor(float(count), device=device))
-    return count * world_size() / total
+        return mean
+    total = add(torch.tensor(float(count), device=mean.device))
+    return mean * (count * world_size() / total)
 
 
 def add(value: Tensor) -> Tensor:

@@ -115,28 +115,35 @@ def evaluate(net: nn.Module, batches: Iterable, loss: Callable | None = None,
     total, correct, count = 0.0, None, 0
     processes.start(device)
     try:
-        for batch, copies in processes.share(batches):
+        for batch, counts in processes.share(batches):
             *X, y = (part.to(device) for part in batch)
             y_hat = _forward(net, X, y)
-            total = total + _scalar(loss(y_hat, y)).detach() * (y.numel() / copies)
-            if (right := _num_correct(y_hat, y)) is not None:
-                correct = right / copies if correct is None else correct + right / copies
-            count += y.numel() / copies
+            l = _scalar(loss(y_hat, y)).detach()
+            if counts:
+                total, correct, count = _count(total, correct, count, l, y_hat, y)
     finally:
         net.train(was_training)
+    total, correct, count = _over_processes(total, correct, count, device)
     if count == 0:
         raise ValueError("nothing to evaluate: there are no batches")
-    total, correct, count = _over_processes(total, correct, count, device)
     return Scores(float(total) / count, None if correct is None else float(correct) / count)
 
 
-def _over_processes(total, correct, count: float, device: torch.device) -> tuple[float, float | None, float]:
-    """Sums of losses, right answers and targets, added over all processes."""
-    parts = [float(total), count] + ([] if correct is None else [float(correct)])
+def _count(total, correct, count: int, l: Tensor, y_hat: Tensor, y: Tensor) -> tuple:
+    """Sums of losses, right answers (None where there are none) and targets, with one more batch."""
+    right = _num_correct(y_hat.detach(), y)
+    if right is not None and correct is not None:
+        right = correct + right
+    return total + l * y.numel(), right, count + y.numel()
+
+
+def _over_processes(total, correct, count: int, device: torch.device) -> tuple[float, float | None, int]:
+    """The same sums, added over all processes, of which some may have counted nothing."""
+    parts = [float(total), float(correct or 0), correct is not None, count]
     if processes.world_size() > 1:  # in double precision where the device has it
         kind = torch.float32 if device.type == "mps" else torch.float64
         parts = processes.add(torch.tensor(parts, device=device, dtype=kind)).tolist()
-    return parts[0], None if correct is None else parts[2], parts[1]
+    return parts[0], parts[1] if parts[2] else None, int(parts[3])
 
 
 def _device_of(net: nn.Module, batches) -> torch.device:
@@ -247,7 +254,7 @@ def fit(net: nn.Module, train: Iterable, test: Iterable | None = None, *,
     if path is not None and path.exists():
         first_epoch, record = _resume(path, net, optimizer, train, device)
     check_every = 1 if device.type == "cpu" else 50  # looking at a number makes a GPU wait
-    model, alone = processes.replicate(net, device), processes.world_size() == 1
+    model = processes.replicate(net, device)
     show = _Progress(progress, num_epochs, steps_per_epoch, record)
     started, before = time.perf_counter(), record.seconds
     step, examples = first_epoch * (steps_per_epoch or 0), 0
@@ -256,7 +263,7 @@ def fit(net: nn.Module, train: Iterable, test: Iterable | None = None, *,
             synchronize(device)
             tick = time.perf_counter()
             total, correct, count, examples, pending = 0.0, None, 0, 0, []
-            for batch, copies in processes.share(train):
+            for batch, counts in processes.share(train):
                 *X, y = (part.to(device) for part in batch)
                 if schedule is not None:
                     factor = schedule(step / (num_epochs * steps_per_epoch))
@@ -266,7 +273,7 @@ def fit(net: nn.Module, train: Iterable, test: Iterable | None = None, *,
                     y_hat = _forward(model, X, y)
                     l = _scalar(loss(y_hat, y))
                 optimizer.zero_grad()
-                (l if alone else l * processes.weight(y.numel() / copies, device)).backward()
+                processes.weigh(l, y.numel() if counts else 0).backward()
                 if clip is not None:
                     nn.utils.clip_grad_norm_(net.parameters(), clip)
                 pending.append(l.detach())
@@ -276,21 +283,19 @@ def fit(net: nn.Module, train: Iterable, test: Iterable | None = None, *,
                     pending = []
                 optimizer.step()
                 step += 1
-                total = total + l.detach() * (y.numel() / copies)
-                if (right := _num_correct(y_hat.detach(), y)) is not None:
-                    correct = right / copies if correct is None else correct + right / copies
-                count += y.numel() / copies
-                examples += len(y) / copies
+                if counts:
+                    total, correct, count = _count(total, correct, count, l.detach(), y_hat, y)
+                    examples += len(y)
                 show.step()
             if not _all_finite(pending):
                 raise _blame(net, pending, step - len(pending), epoch)
-            if count == 0:
-                raise ValueError("training data has no batches")
             synchronize(device)
             record.train_seconds += time.perf_counter() - tick
             total, correct, count = _over_processes(total, correct, count, device)
+            if count == 0:
+                raise ValueError("training data has no batches")
             record.train_loss.append(total / count)
-            record.examples += round(float(processes.add(torch.tensor(examples, device=device))))
+            record.examples += int(processes.add(torch.tensor(examples, device=device)))
             examples = 0
             if correct is not None:
                 record.train_accuracy.append(correct / count)
@@ -307,7 +312,7 @@ def fit(net: nn.Module, train: Iterable, test: Iterable | None = None, *,
             show.epoch()
     except KeyboardInterrupt:
         record.interrupted = True
-        record.examples += round(examples)
+        record.examples += examples
         record.seconds = before + time.perf_counter() - started
     finally:
         show.close()
@@ -355,7 +360,8 @@ class _Progress:
 
     def __init__(self, wanted: bool | None, num_epochs: int, steps: int | None, record: Record):
         if wanted is None:
-            wanted = os.environ.get("BOOK_PROGRESS") != "0" and processes.rank() == 0 and (in_notebook() or sys.stderr.isatty())
+            watched = processes.rank() == 0 and (in_notebook() or sys.stderr.isatty())
+            wanted = watched and os.environ.get("BOOK_PROGRESS") != "0"
         self.bar = self.curve = None
         if wanted:
             from tqdm.auto import tqdm

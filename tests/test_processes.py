@@ -66,6 +66,18 @@ def test_two_processes_train_as_one(tmp_path):
     assert outputs[1].splitlines()[-1] == outputs[2].splitlines()[-1]
 
 
+def test_batches_that_cannot_be_shared_count_once(tmp_path):
+    """A list of batches goes whole to both processes, and one of them counts."""
+    script = tmp_path / "whole.py"
+    script.write_text(SMALL.replace("fit(net, train, test,", "fit(net, list(train), list(test),")
+                      .replace("schedule=cosine(), ", ""), encoding="utf-8")
+    outputs = {n: run(script, n, tmp_path / f"{n}.json") for n in (1, 2)}
+    assert compare(tmp_path / "1.json", tmp_path / "2.json", 1e-5) == 1
+    assert outputs[1].splitlines()[-1] == outputs[2].splitlines()[-1]
+    one, two = (json.loads((tmp_path / f"{n}.json").read_text()) for n in (1, 2))
+    assert one["examples"] == two["examples"] == 4 * 203
+
+
 def test_an_exported_chapter_trains_alike_on_two_processes(tmp_path):
     without_mistakes = ["--TagRemovePreprocessor.enabled=True",
                         "--TagRemovePreprocessor.remove_cell_tags=raises-exception"]
