@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 
 def linear() -> nn.Module:
@@ -36,3 +37,9 @@ def classic_lenet() -> nn.Module:
 
 def modern_lenet() -> nn.Module:
     return lenet(nn.ReLU, nn.MaxPool2d, lambda w: nn.init.kaiming_normal_(w, nonlinearity="relu"))
+
+
+def channels_last(X: Tensor) -> Tensor:
+    """A transform for `Batches`: images (batch, channels, height, width) with the channels of a pixel
+    side by side in memory."""
+    return X.contiguous(memory_format=torch.channels_last)

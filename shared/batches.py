@@ -1,12 +1,15 @@
 """A data set held in memory once; a batch is a slice of a permutation.
 
 No worker processes, no per-example Python. Images stay uint8, on the device if they fit there;
-a batch is gathered, converted to float, normalised, resized and augmented *as a batch*.
+a batch is gathered, converted to float, normalised, resized and augmented *as a batch*. A set that
+does not fit is read ahead by one thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
@@ -31,16 +34,21 @@ class Batches:
     first one passed through ``transforms``. The last batch is kept even when it is short.
 
     ``shuffle``: a new permutation each epoch, drawn on the CPU from ``seed``, so the order does
-    not depend on the device. ``device_bytes``: keep the set on the device only if it is smaller
-    than this (by default, a quarter of the free memory); otherwise it stays in host memory, and
-    the next batch is copied while the current one is used.
+    not depend on the device. ``device_bytes``: keep the set on the device only if it is not larger
+    than this (by default, a quarter of a GPU's free memory); otherwise it stays where it is, and a
+    thread gathers and copies the next batches while the current one is used.
 
-    Raises ValueError if the tensors do not fit together or the batch size is not positive.
+    A set larger than memory may be mapped from a file (``torch.from_file``, or ``numpy.load`` with
+    ``mmap_mode="r"`` and ``torch.from_numpy``): pass ``device_bytes=0`` to read it ahead, and a
+    ``block_size``, say 1,000. Then blocks of so many neighbours are shuffled, and examples within
+    groups of 16 blocks, so that a disk reads neighbours together.
+
+    Raises ValueError if the tensors do not fit together or a size is not positive.
     """
 
     def __init__(self, examples: Sequence[Tensor], batch_size: int, *, shuffle: bool = False,
                  seed: int = 0, device: str | torch.device | None = None,
-                 transforms: Sequence[Transform] = (), device_bytes: int | None = None):
+                 transforms: Sequence[Transform] = (), device_bytes: int | None = None, block_size: int = 1):
         tensors = tuple(examples)
         if not tensors or not all(isinstance(t, Tensor) and t.ndim for t in tensors):
             raise ValueError("examples must be tensors with a first axis that counts examples, "
@@ -49,23 +57,19 @@ class Batches:
         if len(set(lengths)) != 1:
             raise ValueError("the tensors must have equally many examples, "
                              f"got {lengths} (shapes {[tuple(t.shape) for t in tensors]})")
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size must be a whole number from 1 up, got {batch_size!r}")
+        for name, size in ("batch_size", batch_size), ("block_size", block_size):
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise ValueError(f"{name} must be a whole number from 1 up, got {size!r}")
         self.name = getattr(examples, "name", "")
         self.real = getattr(examples, "real", True)
-        self.batch_size, self.shuffle = batch_size, shuffle
+        self.batch_size, self.shuffle, self.block_size = batch_size, shuffle, block_size
         self.num_examples = lengths[0]
         self.device = get_device(device)
         self.transforms = tuple(transforms)
         self._generator = torch.Generator().manual_seed(seed)
-        size = sum(t.nbytes for t in tensors)
-        self.resident = self.device.type == "cpu" or size <= (
-            device_bytes if device_bytes is not None else _free_bytes(self.device) // 4)
-        if self.resident:
-            self.tensors = tuple(t.to(self.device) for t in tensors)
-        else:
-            pin = self.device.type == "cuda"
-            self.tensors = tuple(t.pin_memory() if pin else t for t in tensors)
+        allowed = _free_bytes(self.device) if device_bytes is None else device_bytes
+        self.resident = sum(t.nbytes for t in tensors) <= allowed
+        self.tensors = tuple(t.to(self.device) for t in tensors) if self.resident else tensors
 
     def __len__(self) -> int:
         """Batches per epoch, a short last one included."""
@@ -73,9 +77,17 @@ class Batches:
 
     def order(self) -> Tensor:
         """The order of the next epoch: draws a permutation if shuffling."""
-        if self.shuffle:
-            return torch.randperm(self.num_examples, generator=self._generator)
-        return torch.arange(self.num_examples)
+        if not self.shuffle:
+            return torch.arange(self.num_examples)
+        if self.block_size == 1:
+            return self._permutation(self.num_examples)
+        blocks = torch.arange(self.num_examples).split(self.block_size)
+        blocks = [blocks[i] for i in self._permutation(len(blocks)).tolist()]
+        groups = [torch.cat(blocks[i:i + 16]) for i in range(0, len(blocks), 16)]
+        return torch.cat([group[self._permutation(len(group))] for group in groups])
+
+    def _permutation(self, n: int) -> Tensor:
+        return torch.randperm(n, generator=self._generator)
 
     def _gather(self, index: Tensor) -> tuple[Tensor, ...]:
         return tuple(t.index_select(0, index) for t in self.tensors)
@@ -99,22 +111,16 @@ class Batches:
         parts = [index[rank::world_size] if n == 1 else index for index, n in zip(whole, copies)]
         return zip(self._batches([part.to(self.device) for part in parts] if self.resident else parts), copies)
 
-    def _batches(self, indices: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
-        if self.resident:
-            for index in indices:
-                yield self._finish(self._gather(index))
-            return
-        ahead = None  # the set is in host memory: copy one batch ahead
-        for index in indices:
-            host = self._gather(index)
-            if self.device.type == "cuda":
-                host = tuple(t.pin_memory() for t in host)
-            following = tuple(t.to(self.device, non_blocking=True) for t in host)
-            if ahead is not None:
-                yield self._finish(ahead)
-            ahead = following
-        if ahead is not None:
-            yield self._finish(ahead)
+    def _batches(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+        batches = map(self._gather, indices) if self.resident else _read_ahead(self._gather_and_copy, indices)
+        return map(self._finish, batches)
+
+    def _gather_and_copy(self, index: Tensor) -> tuple[Tensor, ...]:
+        """From host memory or a file to the device; a GPU copies pinned memory while it computes."""
+        batch = self._gather(index)
+        if self.device.type == "cuda":
+            batch = tuple(t.pin_memory() for t in batch)
+        return tuple(t.to(self.device, non_blocking=True) for t in batch)
 
     def state_dict(self) -> dict:
         return {"generator": self._generator.get_state()}
@@ -128,10 +134,29 @@ class Batches:
                 f"{len(self)} batches of {self.batch_size}, {where} {self.device})")
 
 
-def _free_bytes(device: torch.device) -> int:
+def _read_ahead(function: Callable[[Tensor], tuple], arguments: Iterable[Tensor], count: int = 2) -> Iterator[tuple]:
+    """``map(function, arguments)``, computed by a thread up to ``count`` results ahead of their use."""
+    with ThreadPoolExecutor(1) as thread:
+        pending: deque = deque()
+        try:
+            for argument in arguments:
+                pending.append(thread.submit(function, argument))
+                if len(pending) > count:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _free_bytes(device: torch.device) -> float:
+    """How much of the device a set may take: all that it already has on a CPU."""
+    if device.type == "cpu":
+        return float("inf")
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    return 8 << 30  # MPS and XPU share or do not report: assume 8 GiB
+        return torch.cuda.mem_get_info(device)[0] // 4
+    return 2 << 30  # MPS and XPU share or do not report: assume a quarter of 8 GiB
 
 
 # --- transforms: functions of a float batch (examples, channels, height, width) on the device
@@ -153,11 +178,12 @@ def random_flip(X: Tensor) -> Tensor:
     return torch.where(chosen, X.flip(-1), X)
 
 
-def random_shift(pixels: int) -> Transform:
-    """Move each image by up to ``pixels`` up, down, left and right; fill with zeros."""
+def random_shift(pixels: int, padding: str = "constant") -> Transform:
+    """Move each image by up to ``pixels`` up, down, left and right; fill with zeros, or as the
+    ``padding`` of `torch.nn.functional.pad` says, for example "reflect"."""
     def shift(X: Tensor) -> Tensor:
         n, c, h, w = X.shape
-        padded = F.pad(X, (pixels,) * 4)                                # (n, c, h + 2p, w + 2p)
+        padded = F.pad(X, (pixels,) * 4, mode=padding)                  # (n, c, h + 2p, w + 2p)
         down, right = torch.randint(0, 2 * pixels + 1, (2, n, 1, 1, 1)).to(X.device)
         rows = (down + torch.arange(h, device=X.device).view(1, 1, -1, 1)).expand(n, c, h, w + 2 * pixels)
         cols = (right + torch.arange(w, device=X.device).view(1, 1, 1, -1)).expand(n, c, h, w)

@@ -1,3 +1,6 @@
+import gc
+import threading
+
 import pytest
 import torch
 from hypothesis import given
@@ -52,11 +55,40 @@ def test_a_batch_is_a_copy_that_may_be_changed():
 
 def test_streaming_gives_what_holding_gives():
     X, y = torch.randint(0, 256, (23, 1, 4, 4), dtype=torch.uint8), torch.arange(23)
-    held = Batches((X, y), 5, shuffle=True, seed=3)
-    streamed = Batches((X, y), 5, shuffle=True, seed=3)
-    streamed.resident = False
+    held, streamed = (Batches((X, y), 5, shuffle=True, seed=3, device_bytes=n) for n in (None, 100))
+    assert held.resident and not streamed.resident
     for (a, b), (c, d) in zip(held, streamed, strict=True):
         assert torch.equal(a, c) and torch.equal(b, d)
+
+
+def test_a_set_mapped_from_a_file_is_read_from_there(tmp_path):
+    torch.arange(1000, dtype=torch.uint8).numpy().tofile(tmp_path / "set")
+    mapped = torch.from_file(str(tmp_path / "set"), size=1000, dtype=torch.uint8).view(100, 10)
+    batches = Batches((mapped,), 7, device_bytes=0, shuffle=True, block_size=10)
+    assert batches.tensors[0].data_ptr() == mapped.data_ptr()
+    seen = torch.cat([X for X, in batches]).mul(255).round().to(torch.uint8)
+    assert torch.equal(seen[seen[:, 0].argsort()], mapped[mapped[:, 0].argsort()])
+
+
+@given(n=sizes, block_size=st.integers(2, 9))
+def test_shuffled_blocks_are_a_permutation_that_keeps_neighbours_near(n, block_size):
+    order = Batches((torch.arange(n),), 4, shuffle=True, block_size=block_size).order()
+    assert sorted(order.tolist()) == list(range(n))
+    for group in order.split(16 * block_size):
+        assert len(set((group // block_size).tolist())) <= 16 + 1  # a short block shifts the next groups
+
+
+def test_reading_ahead_passes_errors_on_and_ends_with_its_reader():
+    threads = threading.active_count()
+    batches = Batches((torch.arange(100),), 5, device_bytes=0)
+    reader = iter(batches._batches([torch.tensor([1]), torch.tensor([100])]))
+    next(reader)
+    with pytest.raises(IndexError):
+        next(reader)
+    for _ in batches:
+        break
+    gc.collect()
+    assert threading.active_count() == threads
 
 
 def test_state_resumes_the_sequence_of_orders():
