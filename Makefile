@@ -1,15 +1,21 @@
 # make book    build the book from the stored outputs       make lab     open JupyterLab
-# make test    run everything that checks the book          make record  run a notebook, store its outputs
-# make bench   measure, write the results page              make address after a change of address in _config.yml
+# make test    run everything that checks the book          make test-site   look at it in a browser
+# make record  run a notebook, store its outputs            make links  do all links lead somewhere?
+# make bench   measure speed, write the results page        make address after a change of address in _config.yml
+# make bench-accuracy   train with several seeds            make bench-gpu   what needs a CUDA GPU
 # make bench-d2l   the same work with the library of Dive into Deep Learning
 
 PYTHON ?= python3
 VENV   := .venv
-BIN    := $(VENV)/bin
+BIN    := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
+# make CONSTRAINTS= installs the newest versions instead of those tested
+CONSTRAINTS ?= constraints.txt
+NPM      := _build/npm
+PACKAGES := mathjax@3.2.2 axe-core@4.14.1
 export OMP_NUM_THREADS ?= 1
 WORKERS ?= 2
 
-.PHONY: book lab test record script address bench bench-d2l setup site clean
+.PHONY: book lab test test-site links record script address bench bench-accuracy bench-gpu bench-d2l setup site clean
 
 book: setup site
 	@echo
@@ -22,12 +28,18 @@ $(VENV)/.installed: requirements.txt constraints.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -r requirements.txt -c constraints.txt
+	$(BIN)/python -m pip install --quiet -r requirements.txt $(addprefix -c ,$(CONSTRAINTS))
 	$(BIN)/python -m pip install --quiet --no-deps -e .
 	touch $@
 
 site:
+	$(BIN)/python tools/cards.py
 	$(BIN)/jupyter-book build . -W --keep-going --quiet --all
+
+# Do the links to other places still lead there? Needs the network.
+links: setup
+	$(BIN)/python tools/cards.py
+	$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
 
 lab: setup
 	OMP_NUM_THREADS= $(BIN)/jupyter lab notebooks
@@ -35,7 +47,15 @@ lab: setup
 test: setup site
 	BOOK_PROGRESS=0 BOOK_STATIC=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope \
 	    --nbval --nbval-current-env --nbval-cell-timeout 300 \
-	    --nbval-sanitize-with tests/sanitize.cfg tests notebooks
+	    --nbval-sanitize-with tests/sanitize.cfg --ignore tests/browser tests notebooks
+
+# The built pages and JupyterLab in a real browser; what pages load from a CDN comes from npm.
+test-site: setup site $(NPM)/.installed
+	BOOK_DATA=sample $(BIN)/python -m pytest -n $(WORKERS) tests/browser
+
+$(NPM)/.installed: Makefile
+	npm install --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --silent --prefix $(NPM) $(PACKAGES)
+	touch $@
 
 NB ?= notebooks/*.ipynb
 record: setup
@@ -51,7 +71,13 @@ address: setup
 	$(BIN)/python tools/setup_cell.py
 
 bench: setup
-	OMP_NUM_THREADS=2 $(BIN)/python -m benchmarks
+	OMP_NUM_THREADS=2 BOOK_PROGRESS=0 $(BIN)/python -m benchmarks speed
+
+bench-accuracy: setup
+	OMP_NUM_THREADS=2 BOOK_PROGRESS=0 $(BIN)/python -m benchmarks accuracy
+
+bench-gpu: setup
+	OMP_NUM_THREADS= BOOK_PROGRESS=0 $(BIN)/python -m benchmarks gpu
 
 # The library of Dive into Deep Learning goes into a folder of its own: it pins old versions of all it needs.
 bench-d2l: setup

@@ -1,12 +1,24 @@
-"""Run the programs that need no GPU, then write the results page."""
+"""Run the programs that need no GPU, then write the results page.
+
+    python -m benchmarks             what measures speed, in less than 15 minutes
+    python -m benchmarks accuracy    what trains to the end with several seeds, longer
+    python -m benchmarks gpu         what needs a CUDA GPU
+"""
 
 import importlib
+import sys
 
 from benchmarks import report
 
-PROGRAMS = ("feeding", "characters", "translation", "fashion_mnist")
+PROGRAMS = {"speed": ("feeding", "scale", "characters"),
+            "accuracy": ("fashion_mnist", "quality", "translation"),
+            "gpu": ("gpu_training", "cifar10")}
 
 if __name__ == "__main__":
-    for name in PROGRAMS:
-        importlib.import_module(f"benchmarks.{name}").main()
+    wanted = sys.argv[1:] or ["speed"]
+    if unknown := set(wanted) - set(PROGRAMS):
+        sys.exit(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(PROGRAMS)}")
+    for kind in wanted:
+        for name in PROGRAMS[kind]:
+            importlib.import_module(f"benchmarks.{name}").main()
     report.main()

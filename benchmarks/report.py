@@ -92,6 +92,36 @@ def feeding_table(record: dict) -> str:
                                     number(r["seconds_ours"], ".2f")))
 
 
+def scale_table(record: dict) -> str:
+    def row(name: str, r: dict) -> tuple:
+        extra, loaded = r.get("extra"), r.get("loaded")
+        return (name, f"{r['bytes']['median'] / 1e6:,.0f}", number(r["trained"], ",.0f"), number(r["relative"], ".2f"),
+                f"{loaded['median']:,.0f}" if loaded else "", f"{extra['median'] / 1e6:,.0f}" if extra else "")
+
+    return section(record, "A growing set, and one that does not fit into memory",
+                   "Images of 28x28, an MLP with 256 hidden units. The ratio compares with the smallest set; in the "
+                   "last row, with the same set in memory. There the process could not hold it (it may use "
+                   f"{record['settings']['allowed'] >> 20} MiB more than at its start): a thread reads blocks of the "
+                   "file ahead, from the disk, since the system's cache is emptied before.",
+                   ("set", "its megabytes", "examples per second, training", "ratio", "examples per second, loader alone",
+                    "megabytes beyond the set"), row)
+
+
+def gpu_table(record: dict) -> str:
+    return section(record, "Training on a GPU",
+                   "One improvement after the other, each with all before it; the ratio compares with float32.",
+                   ("what", "per second", "ratio", "seconds per epoch"),
+                   lambda name, r: (name, f"{r['per_second']['median']:,.0f} {r['unit']}", number(r["ratio"], ".2f"),
+                                    number(r["seconds"], ".2f")))
+
+
+def cifar_table(record: dict) -> str:
+    return section(record, "CIFAR-10 to 94 per cent", "From the data on the device to the measured accuracy.",
+                   ("program", "epochs", "seeds", "test accuracy", "with one view of each image", "seconds"),
+                   lambda name, r: (name, r["epochs"], r["accuracy"]["n"], number(r["accuracy"], ".4f"),
+                                    number(r["plain"], ".4f"), number(r["seconds"], ".2f")))
+
+
 def characters_table(record: dict) -> str:
     return section(record, "A character model: speed of training",
                    "Characters of *The Time Machine* per second, against the textbook loop of the study notes: same "
@@ -124,8 +154,9 @@ def seconds_table(record: dict) -> str:
 
 
 SECTIONS = (("fashion_mnist", accuracy_table), ("quality", quality_table), ("perplexity", perplexity_table),
-            ("translation", translation_table), ("feeding", feeding_table), ("characters", characters_table),
-            ("against_d2l", d2l_table), ("notebooks", seconds_table))
+            ("translation", translation_table), ("feeding", feeding_table), ("scale", scale_table),
+            ("characters", characters_table),
+            ("against_d2l", d2l_table), ("gpu_training", gpu_table), ("cifar10", cifar_table), ("notebooks", seconds_table))
 
 
 def page() -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -111,16 +112,21 @@ class Batches:
         parts = [index[rank::world_size] if n == 1 else index for index, n in zip(whole, copies)]
         return zip(self._batches([part.to(self.device) for part in parts] if self.resident else parts), copies)
 
-    def _batches(self, indices: Iterable[Tensor]) -> Iterator[tuple[Tensor, ...]]:
-        batches = map(self._gather, indices) if self.resident else _read_ahead(self._gather_and_copy, indices)
-        return map(self._finish, batches)
+    def _batches(self, indices: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+        if self.resident:
+            return map(self._finish, map(self._gather, indices))
+        several = [indices[i:i + 16] for i in range(0, len(indices), 16)]  # at once: a thread costs time, too
+        return map(self._finish, chain.from_iterable(_read_ahead(self._fetch, several)))
 
-    def _gather_and_copy(self, index: Tensor) -> tuple[Tensor, ...]:
-        """From host memory or a file to the device; a GPU copies pinned memory while it computes."""
-        batch = self._gather(index)
+    def _fetch(self, indices: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
+        """Several batches from host memory or a file to the device; a GPU copies pinned memory while it
+        computes. NumPy gathers in this one thread, torch would start as many again as there are cores."""
+        index = torch.cat(list(indices)).numpy()
+        parts = (torch.from_numpy(t.numpy().take(index, axis=0)) for t in self.tensors)
         if self.device.type == "cuda":
-            batch = tuple(t.pin_memory() for t in batch)
-        return tuple(t.to(self.device, non_blocking=True) for t in batch)
+            parts = (t.pin_memory() for t in parts)
+        sizes = [len(i) for i in indices]
+        return zip(*[t.to(self.device, non_blocking=True).split(sizes) for t in parts])
 
     def state_dict(self) -> dict:
         return {"generator": self._generator.get_state()}
@@ -134,7 +140,7 @@ class Batches:
                 f"{len(self)} batches of {self.batch_size}, {where} {self.device})")
 
 
-def _read_ahead(function: Callable[[Tensor], tuple], arguments: Iterable[Tensor], count: int = 2) -> Iterator[tuple]:
+def _read_ahead(function: Callable, arguments: Iterable, count: int = 2) -> Iterator:
     """``map(function, arguments)``, computed by a thread up to ``count`` results ahead of their use."""
     with ThreadPoolExecutor(1) as thread:
         pending: deque = deque()

@@ -81,8 +81,9 @@ def test_shuffled_blocks_are_a_permutation_that_keeps_neighbours_near(n, block_s
 def test_reading_ahead_passes_errors_on_and_ends_with_its_reader():
     threads = threading.active_count()
     batches = Batches((torch.arange(100),), 5, device_bytes=0)
-    reader = iter(batches._batches([torch.tensor([1]), torch.tensor([100])]))
-    next(reader)
+    reader = batches._batches([torch.tensor([1])] * 16 + [torch.tensor([100])])
+    for _ in range(16):
+        next(reader)
     with pytest.raises(IndexError):
         next(reader)
     for _ in batches:

@@ -1,11 +1,16 @@
 """Errata, glossary and sources: complete, well-formed, and true."""
 
 import re
+import sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+import cards as cards_tool  # noqa: E402
+
 BOOK = ROOT / "book"
 CHAPTERS = sorted(p.stem for p in (ROOT / "notebooks").glob("*.ipynb"))
 
@@ -16,6 +21,17 @@ def rows(page):
     lines = [line for line in text.splitlines() if line.startswith("|") and not re.match(r"\|[\s:|-]+\|$", line)]
     table = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
     return [row for row in table if row[0] not in ("no.", "English", "section", "symbol", "name", "model", "chapter")]
+
+
+def markdown(chapter):
+    notebook = nbformat.read(ROOT / "notebooks" / f"{chapter}.ipynb", as_version=4)
+    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+
+
+def headings(chapter):
+    """The anchors of a chapter's sections, as the site writes them."""
+    titles = re.findall(r"(?m)^#{2,3} (.+)$", markdown(chapter))
+    return {re.sub(r"[^\w\- ]", "", re.sub(r"[`*$]", "", t.lower().strip())).replace(" ", "-") for t in titles}
 
 
 def test_every_erratum_has_a_test_and_every_test_an_erratum():
@@ -45,7 +61,8 @@ def test_the_glossary_is_in_three_languages_sorted_and_without_repetition():
     assert names == sorted(names) and len(set(names)) == len(names)
     for english, simplified, traditional, where in terms:
         assert re.search(r"[\u4e00-\u9fff]", simplified + traditional), english
-        assert ".ipynb" in where, english
+        chapter, anchor = re.fullmatch(r"\[\d\d\]\(\.\./notebooks/(.+)\.ipynb#(.+)\)", where).groups()
+        assert anchor in headings(chapter), (english, anchor)
 
 
 @pytest.mark.parametrize("page", sorted(p.name for p in BOOK.glob("*.md")))
@@ -53,3 +70,43 @@ def test_links_of_pages_resolve(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", (BOOK / page).read_text(encoding="utf-8")):
         if not re.match(r"https?:", target):
             assert (BOOK / target.split("#")[0]).exists(), target
+
+
+def cards():
+    """The cards of the first page: chapter, title, footer."""
+    text = (BOOK / "index.md").read_text(encoding="utf-8")
+    found = re.findall(r"\{grid-item-card\} (.+)\n:link: \.\./notebooks/(\w+)\n(?:.*\n)*?:::\{card-footer\}\n(.+)\n", text)
+    return {chapter: (title, footer) for title, chapter, footer in found}
+
+
+def test_every_chapter_has_a_card_in_the_order_of_the_contents():
+    in_order = re.findall(r"notebooks/(\w+)", (ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    assert list(cards()) == in_order and sorted(in_order) == CHAPTERS
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_card_says_what_the_chapter_says(chapter):
+    """Needs and run time on the card are those of the chapter's first lines."""
+    title, footer = cards()[chapter]
+    first = markdown(chapter).split("\n\n")
+    needs = sorted(set(re.findall(r"\((\d\d)_\w+\.ipynb\)", next(line for line in first if "**You need**" in line))))
+    runs = re.search(r"\*\*It runs\*\* (in .+?) on two CPU cores", "\n".join(first))[1]
+    after = f" · after {', '.join(needs)}" if needs else ""
+    assert footer == f"**{chapter[:2]}**{after} · runs {runs}"
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_card_has_a_picture_of_its_chapter(chapter):
+    assert cards_tool.card(cards_tool.figure(ROOT / "notebooks" / f"{chapter}.ipynb")).size == cards_tool.SIZE
+    marked = [c for c in nbformat.read(ROOT / "notebooks" / f"{chapter}.ipynb", as_version=4).cells
+              if c.metadata.get("card")]
+    assert len(marked) == 1
+
+
+def test_what_chapters_point_to_is_in_the_bibliography():
+    bib = (BOOK / "references.bib").read_text(encoding="utf-8")
+    entries = {re.search(r"url = \{(.+)\}", e)[1]: e for e in bib.split("\n@") if "url = " in e}
+    for chapter in CHAPTERS:
+        for url in re.findall(r"\]\((https?://[^)\s]+)\)", markdown(chapter).split("## Further reading")[1]):
+            entry = entries.get(url) or entries.get(re.match(r"https://d2l\.ai|.*", url)[0])
+            assert entry and re.search(rf"note = .*\b{chapter[:2]}\b", entry), (chapter, url)

@@ -30,7 +30,7 @@ def clean(notebook: nbformat.NotebookNode) -> None:
     for number, cell in enumerate(notebook.cells):
         cell.id = f"cell-{number:03d}"
         cell.metadata = nbformat.from_dict(
-            {k: v for k, v in cell.metadata.items() if k in ("tags", "mystnb")})
+            {k: v for k, v in cell.metadata.items() if k in ("tags", "mystnb", "card")})
         if cell.cell_type != "code":
             continue
         outputs = []

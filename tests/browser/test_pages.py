@@ -1,0 +1,94 @@
+"""Every page of the book in a real browser: it opens, it can be read, by everybody, on every screen."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+PAGES = [TOC["root"]] + [c["file"] for part in TOC["parts"] for c in part["chapters"]]
+every = pytest.mark.parametrize("name", PAGES)
+SERIOUS = ("serious", "critical")
+# axe's rules on colour look at every word: they are asked for once in the light and once in the dark
+AXE = """async rules => {
+  const found = await axe.run(document, {resultTypes: ['violations'], ...rules});
+  return found.violations.map(v => [v.impact, v.id, v.nodes.slice(0, 3).map(n => n.html.slice(0, 160)).join(' | ')]);
+}"""
+
+
+def typeset(page):
+    page.wait_for_function("window.MathJax && MathJax.startup && MathJax.startup.promise")
+    page.evaluate("MathJax.startup.promise.then(() => true)")
+
+
+def serious(page, axe, **rules):
+    page.evaluate(axe + "\n;0")
+    return [v for v in page.evaluate(AXE, rules) if v[0] in SERIOUS]
+
+
+@every
+def test_it_opens_without_complaints_and_everything_shows(open_page, site, axe, name):
+    page = open_page(f"{site}/{name}.html")
+    formulas = page.locator(".math.notranslate").count()
+    if formulas:
+        typeset(page)
+        assert page.locator("mjx-container").count() >= formulas
+        assert page.locator("mjx-merror").count() == 0
+    page.evaluate("document.querySelectorAll('img[loading=lazy]').forEach(i => i.loading = 'eager')")
+    page.wait_for_function("[...document.images].every(i => i.complete)")
+    missing = page.evaluate("[...document.images].filter(i => !i.naturalWidth).map(i => i.src.slice(0, 80))")
+    assert missing == []
+    assert page.complaints == []
+    assert serious(page, axe) == []
+
+
+@every
+def test_it_can_be_read_in_the_dark(open_page, site, axe, name):
+    page = open_page(f"{site}/{name}.html", color_scheme="dark")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert serious(page, axe, runOnly=["color-contrast"]) == []
+
+
+@every
+def test_nothing_is_wider_than_a_telephone(open_page, site, name):
+    page = open_page(f"{site}/{name}.html", width=380, height=800)
+    if page.locator(".math.notranslate").count():
+        typeset(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 380
+    hidden = page.evaluate("""() => [...document.querySelectorAll('.bd-article *')].filter(e => {
+      if (e.getBoundingClientRect().right <= 381 || !e.offsetParent) return false;
+      for (let p = e; p && p !== document.body; p = p.parentElement)
+        if (['auto', 'scroll'].includes(getComputedStyle(p).overflowX)) return false;
+      return !e.closest('mjx-assistive-mml, svg, .sd-d-none');
+    }).map(e => e.outerHTML.slice(0, 120))""")
+    assert hidden == [], "cut off: it reaches beyond the screen and cannot be scrolled"
+
+
+@pytest.mark.parametrize("term, chapter", [("perplexity", "24_rnn"), ("teacher forcing", "29_seq2seq"),
+                                           ("cross-entropy", "08_softmax")])
+def test_search_finds_it(open_page, site, term, chapter):
+    page = open_page(f"{site}/search.html?q={term}")
+    page.wait_for_selector("#search-results ul.search li a")
+    found = page.locator("#search-results ul.search li a").evaluate_all("links => links.map(a => a.href)")
+    assert any(chapter in address for address in found), found
+    assert page.complaints == []
+
+
+def test_a_solution_opens_when_it_is_asked_for(open_page, site):
+    page = open_page(f"{site}/notebooks/08_softmax.html")
+    cell = page.locator("details.hide").last
+    assert cell.locator(".highlight").first.is_hidden()
+    cell.locator("summary").click()
+    assert cell.locator(".highlight").first.is_visible()
+
+
+def test_the_switch_of_light_and_dark_works(open_page, site):
+    page = open_page(f"{site}/book/index.html", color_scheme="light")
+    before = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    for _ in range(2):
+        page.locator("button.theme-switch-button:visible").first.click()
+        if page.evaluate("document.documentElement.dataset.theme") == "dark":
+            break
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
