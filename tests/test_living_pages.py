@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -42,6 +43,16 @@ def test_every_erratum_has_a_test_and_every_test_an_erratum():
     assert len(set(numbers)) == len(numbers)
 
 
+def test_sources_tell_which_chapters_exist_and_which_are_to_come():
+    text = (BOOK / "sources.md").read_text(encoding="utf-8")
+    covered, to_come = text.split("## Sections that chapters to come will cover")
+    to_come = to_come.split("\n## ")[0]
+    exist = {chapter[:2] for chapter in CHAPTERS}
+    coming = set(re.findall(r"\| (\d\d), ", to_come)) | set(re.findall(r"Chapter (\d\d),", to_come))
+    assert exist | coming == {f"{n:02}" for n in range(1, 34)} and not exist & coming
+    assert exist <= set(re.findall(r"notebooks/(\d\d)_", covered))
+
+
 def test_every_erratum_is_told_whole():
     for row in rows("errata.md"):
         assert len(row) == 5 and all(row), row
@@ -73,21 +84,25 @@ def test_links_of_pages_resolve(page):
 
 
 def cards():
-    """The cards of the first page: chapter, title, footer."""
+    """The cards of the first page: chapter, part of the book, footer."""
     text = (BOOK / "index.md").read_text(encoding="utf-8")
-    found = re.findall(r"\{grid-item-card\} (.+)\n:link: \.\./notebooks/(\w+)\n(?:.*\n)*?:::\{card-footer\}\n(.+)\n", text)
-    return {chapter: (title, footer) for title, chapter, footer in found}
+    found = re.findall(r"\{grid-item-card\} .+\n:link: \.\./notebooks/(\w+)\n(?:.*\n)*?:::\{card-header\}\n(.+)\n"
+                       r"(?:.*\n)*?:::\{card-footer\}\n(.+)\n", text)
+    return {chapter: (part, footer) for chapter, part, footer in found}
 
 
 def test_every_chapter_has_a_card_in_the_order_of_the_contents():
-    in_order = re.findall(r"notebooks/(\w+)", (ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    assert list(cards()) == in_order and sorted(in_order) == CHAPTERS
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
+    in_order = {Path(c["file"]).name: part["caption"] for part in toc["parts"] for c in part["chapters"]
+                if c["file"].startswith("notebooks/")}
+    assert [(chapter, part) for chapter, (part, _) in cards().items()] == list(in_order.items())
+    assert sorted(in_order) == CHAPTERS
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_a_card_says_what_the_chapter_says(chapter):
     """Needs and run time on the card are those of the chapter's first lines."""
-    title, footer = cards()[chapter]
+    _, footer = cards()[chapter]
     first = markdown(chapter).split("\n\n")
     needs = sorted(set(re.findall(r"\((\d\d)_\w+\.ipynb\)", next(line for line in first if "**You need**" in line))))
     runs = re.search(r"\*\*It runs\*\* (in .+?) on two CPU cores", "\n".join(first))[1]
