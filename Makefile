@@ -63,8 +63,7 @@ record: setup
 
 # A chapter as a program, without the cells that show an error: for torchrun.
 script: setup
-	$(BIN)/jupyter nbconvert --to script --output-dir _build/scripts --TagRemovePreprocessor.enabled=True \
-	    --TagRemovePreprocessor.remove_cell_tags=raises-exception $(NB)
+	$(BIN)/jupyter nbconvert --to script --config tools/export_config.py --output-dir _build/scripts $(NB)
 
 # Write the repository's address from _config.yml into the set-up cell of every notebook.
 address: setup
