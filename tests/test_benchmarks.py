@@ -134,7 +134,7 @@ def test_lookahead_ends_at_the_average():
         net(torch.ones(1, 3)).sum().backward()
         optimizer.step()
         optimizer.zero_grad()
-        moved = (start - net.weight).abs().max()
+        moved = float((start - net.weight).detach().abs().max())
         if step == 3:
             assert moved == pytest.approx(.4)
     # after five steps the average is 1 - .95**5 * (5/7)**3 of the way; in the end it is taken back
