@@ -97,6 +97,12 @@ def test_every_figure_has_a_text_for_those_who_do_not_see_it(path):
 
 
 @every
+def test_a_heavy_chapter_asks_colab_for_a_gpu(path):
+    heavy = re.search(r"\*\*It runs\*\* in .*minute and a half", prose(path)) is not None
+    assert (read(path).metadata.get("accelerator") == "GPU") == heavy
+
+
+@every
 def test_the_first_cell_of_code_is_the_set_up_cell(path):
     first = code(path)[0]
     assert first.source == setup_cell() and "hide-cell" in tags(first) and not first.outputs
