@@ -23,6 +23,8 @@ def typeset(page):
 
 
 def serious(page, axe, **rules):
+    page.add_style_tag(content="* {transition: none !important; animation: none !important}")  # colours stand still
+    page.evaluate("document.fonts.ready.then(() => true)")
     page.evaluate(axe + "\n;0")
     return [v for v in page.evaluate(AXE, rules) if v[0] in SERIOUS]
 
