@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import expect
 
 ROOT = Path(__file__).parents[2]
-CHAPTERS = ("02_preprocessing", "03_linear_algebra", "05_autograd")  # the quick ones
+CHAPTERS = ("02_preprocessing", "03_linear_algebra", "05_autograd", "08_softmax")  # the quick ones
 SETTINGS = {"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},  # all cells are on the page
             "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
 
