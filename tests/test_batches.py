@@ -3,7 +3,7 @@ import threading
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.batches import Batches, normalize, random_flip, random_shift, resize
@@ -71,11 +71,15 @@ def test_a_set_mapped_from_a_file_is_read_from_there(tmp_path):
 
 
 @given(n=sizes, block_size=st.integers(2, 9))
+@example(n=58, block_size=3)  # the short last block comes into the first group for this seed
 def test_shuffled_blocks_are_a_permutation_that_keeps_neighbours_near(n, block_size):
     order = Batches((torch.arange(n),), 4, shuffle=True, block_size=block_size).order()
     assert sorted(order.tolist()) == list(range(n))
-    for group in order.split(16 * block_size):
-        assert len(set((group // block_size).tolist())) <= 16 + 1  # a short block shifts the next groups
+    for block in torch.arange(n).split(block_size):
+        places = torch.isin(order, block).nonzero()
+        assert places.max() - places.min() < 16 * block_size
+    if n % block_size == 0:  # a short block shifts the groups behind it
+        assert all(len(set((group // block_size).tolist())) <= 16 for group in order.split(16 * block_size))
 
 
 def test_reading_ahead_passes_errors_on_and_ends_with_its_reader():
