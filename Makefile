@@ -15,7 +15,7 @@ PACKAGES := mathjax@3.2.2 axe-core@4.14.1
 export OMP_NUM_THREADS ?= 1
 WORKERS ?= 2
 
-.PHONY: book lab test test-site links record script address bench bench-accuracy bench-gpu bench-d2l setup site clean
+.PHONY: book lab test test-site links record script address bench bench-accuracy bench-gpu bench-d2l setup cards site clean
 
 book: setup site
 	@echo
@@ -32,13 +32,14 @@ $(VENV)/.installed: requirements.txt constraints.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps -e .
 	touch $@
 
-site:
+cards:
 	$(BIN)/python tools/cards.py
+
+site: cards
 	$(BIN)/jupyter-book build . -W --keep-going --quiet --all
 
 # Do the links to other places still lead there? Needs the network.
-links: setup
-	$(BIN)/python tools/cards.py
+links: setup cards
 	$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
 
 lab: setup

@@ -1,4 +1,4 @@
-"""Run the programs that need no GPU, then write the results page.
+"""Run the programs of one kind or several, then write the results page.
 
     python -m benchmarks             what measures speed, in less than 15 minutes
     python -m benchmarks accuracy    what trains to the end with several seeds, longer

@@ -43,3 +43,13 @@ def channels_last(X: Tensor) -> Tensor:
     """A transform for `Batches`: images (batch, channels, height, width) with the channels of a pixel
     side by side in memory."""
     return X.contiguous(memory_format=torch.channels_last)
+
+
+class WithMirror(nn.Module):
+    """The scores of an image and of its mirror image, added."""
+    def __init__(self, net: nn.Module):
+        super().__init__()
+        self.net = net
+
+    def forward(self, X: Tensor) -> Tensor:
+        return self.net(X) + self.net(X.flip(-1))

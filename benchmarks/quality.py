@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.common import save, spread
-from benchmarks.models import channels_last
+from benchmarks.models import WithMirror, channels_last
 from shared import data
 from shared.batches import Batches, normalize, random_flip
 from shared.devices import get_device, mixed_precision, seed_all
@@ -41,16 +41,6 @@ def block(inputs: int, outputs: int, pool: bool) -> list[nn.Module]:
 def network() -> nn.Module:
     return nn.Sequential(*block(1, 24, pool=True), *block(24, 64, pool=True), *block(64, 128, pool=False),
                          Residual(128), nn.MaxPool2d(7), nn.Flatten(), nn.Linear(128, 10))
-
-
-class WithMirror(nn.Module):
-    """The scores of an image and of its mirror image, added."""
-    def __init__(self, net: nn.Module):
-        super().__init__()
-        self.net = net
-
-    def forward(self, X: Tensor) -> Tensor:
-        return self.net(X) + self.net(X.flip(-1))
 
 
 def run(fashion, seed: int, epochs: int = EPOCHS) -> tuple[float, float, float]:

@@ -50,13 +50,18 @@ def accuracy_table(record: dict) -> str:
                                     number(r["seconds"], ".1f"), number(r["d2l"], ".3f")))
 
 
+def judged_row(seconds: str) -> Callable[[str, dict], tuple]:
+    """The row of a model that judges several views of each image; ``seconds`` is their format."""
+    return lambda name, r: (name, r["epochs"], r["accuracy"]["n"], number(r["accuracy"], ".4f"),
+                            number(r["plain"], ".4f"), number(r["seconds"], seconds))
+
+
 def quality_table(record: dict) -> str:
     return section(record, "Fashion-MNIST: as good as possible in two minutes",
                    "Everything included, from the data in memory to the measured accuracy. The best published figure "
                    "of *Dive into Deep Learning* is 0.924, of a network that runs on a large GPU.",
                    ("model", "epochs", "seeds", "test accuracy", "without the mirror image", "seconds in all"),
-                   lambda name, r: (name, r["epochs"], r["accuracy"]["n"], number(r["accuracy"], ".4f"),
-                                    number(r["plain"], ".4f"), number(r["seconds"], ".0f")))
+                   judged_row(".0f"))
 
 
 def perplexity_table(record: dict) -> str:
@@ -118,8 +123,7 @@ def gpu_table(record: dict) -> str:
 def cifar_table(record: dict) -> str:
     return section(record, "CIFAR-10 to 94 per cent", "From the data on the device to the measured accuracy.",
                    ("program", "epochs", "seeds", "test accuracy", "with one view of each image", "seconds"),
-                   lambda name, r: (name, r["epochs"], r["accuracy"]["n"], number(r["accuracy"], ".4f"),
-                                    number(r["plain"], ".4f"), number(r["seconds"], ".2f")))
+                   judged_row(".2f"))
 
 
 def characters_table(record: dict) -> str:
@@ -155,8 +159,8 @@ def seconds_table(record: dict) -> str:
 
 SECTIONS = (("fashion_mnist", accuracy_table), ("quality", quality_table), ("perplexity", perplexity_table),
             ("translation", translation_table), ("feeding", feeding_table), ("scale", scale_table),
-            ("characters", characters_table),
-            ("against_d2l", d2l_table), ("gpu_training", gpu_table), ("cifar10", cifar_table), ("notebooks", seconds_table))
+            ("characters", characters_table), ("against_d2l", d2l_table), ("gpu_training", gpu_table),
+            ("cifar10", cifar_table), ("notebooks", seconds_table))
 
 
 def page() -> str:

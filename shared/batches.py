@@ -68,7 +68,7 @@ class Batches:
         self.device = get_device(device)
         self.transforms = tuple(transforms)
         self._generator = torch.Generator().manual_seed(seed)
-        allowed = _free_bytes(self.device) if device_bytes is None else device_bytes
+        allowed = _allowed_bytes(self.device) if device_bytes is None else device_bytes
         self.resident = sum(t.nbytes for t in tensors) <= allowed
         self.tensors = tuple(t.to(self.device) for t in tensors) if self.resident else tensors
 
@@ -156,7 +156,7 @@ def _read_ahead(function: Callable, arguments: Iterable, count: int = 2) -> Iter
                 future.cancel()
 
 
-def _free_bytes(device: torch.device) -> float:
+def _allowed_bytes(device: torch.device) -> float:
     """How much of the device a set may take: all that it already has on a CPU."""
     if device.type == "cpu":
         return float("inf")

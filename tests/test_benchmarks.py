@@ -115,7 +115,7 @@ def test_gpu_training_at_small_size_on_this_device(number):
     results = gpu_training.measure(replace(task, batch_size=64), rounds=1)
     assert list(results)[0] == "float32" and len(results) == (5 if task.images else 4)
     assert all(r["per_second"]["median"] > 0 for r in results.values())
-    step, batches = gpu_training.prepare(replace(task, batch_size=64), **{"mixed": True, "fused": True})
+    step, batches = gpu_training.prepare(replace(task, batch_size=64), mixed=True, fused=True)
     losses = [float(step(*batch)) for _ in range(6) for batch in batches]
     assert losses[-1] < losses[0]
 
@@ -149,7 +149,7 @@ def test_the_cifar_program_learns_at_small_size():
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of memory are measured on Linux only")
-def test_a_small_file_larger_than_the_memory_allowed_is_streamed(tmp_path, monkeypatch):
+def test_the_program_of_scale_measures_and_says_when_its_limit_does_not_hold(tmp_path, monkeypatch):
     from benchmarks import scale
     scale.images(1000)[0].numpy().tofile(tmp_path / "images")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -1,19 +1,14 @@
 """Errata, glossary and sources: complete, well-formed, and true."""
 
 import re
-import sys
-from pathlib import Path
 
-import nbformat
 import pytest
-import yaml
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-import cards as cards_tool  # noqa: E402
+import cards as cards_tool
+from chapters import NOTEBOOKS, ROOT, anchors, parts, path_of, prose, read
 
 BOOK = ROOT / "book"
-CHAPTERS = sorted(p.stem for p in (ROOT / "notebooks").glob("*.ipynb"))
+CHAPTERS = [p.stem for p in NOTEBOOKS]
 
 
 def rows(page):
@@ -22,17 +17,6 @@ def rows(page):
     lines = [line for line in text.splitlines() if line.startswith("|") and not re.match(r"\|[\s:|-]+\|$", line)]
     table = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
     return [row for row in table if row[0] not in ("no.", "English", "section", "symbol", "name", "model", "chapter")]
-
-
-def markdown(chapter):
-    notebook = nbformat.read(ROOT / "notebooks" / f"{chapter}.ipynb", as_version=4)
-    return "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
-
-
-def headings(chapter):
-    """The anchors of a chapter's sections, as the site writes them."""
-    titles = re.findall(r"(?m)^#{2,3} (.+)$", markdown(chapter))
-    return {re.sub(r"[^\w\- ]", "", re.sub(r"[`*$]", "", t.lower().strip())).replace(" ", "-") for t in titles}
 
 
 def test_every_erratum_has_a_test_and_every_test_an_erratum():
@@ -73,7 +57,7 @@ def test_the_glossary_is_in_three_languages_sorted_and_without_repetition():
     for english, simplified, traditional, where in terms:
         assert re.search(r"[\u4e00-\u9fff]", simplified + traditional), english
         chapter, anchor = re.fullmatch(r"\[\d\d\]\(\.\./notebooks/(.+)\.ipynb#(.+)\)", where).groups()
-        assert anchor in headings(chapter), (english, anchor)
+        assert anchor in anchors(prose(path_of(chapter)), first_level=2), (english, anchor)
 
 
 @pytest.mark.parametrize("page", sorted(p.name for p in BOOK.glob("*.md")))
@@ -92,18 +76,17 @@ def cards():
 
 
 def test_every_chapter_has_a_card_in_the_order_of_the_contents():
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    in_order = {Path(c["file"]).name: part["caption"] for part in toc["parts"] for c in part["chapters"]
-                if c["file"].startswith("notebooks/")}
-    assert [(chapter, part) for chapter, (part, _) in cards().items()] == list(in_order.items())
-    assert sorted(in_order) == CHAPTERS
+    in_order = [(file.removeprefix("notebooks/"), part) for part, files in parts() for file in files
+                if file.startswith("notebooks/")]
+    assert [(chapter, part) for chapter, (part, _) in cards().items()] == in_order
+    assert sorted(chapter for chapter, _ in in_order) == CHAPTERS
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_a_card_says_what_the_chapter_says(chapter):
     """Needs and run time on the card are those of the chapter's first lines."""
     _, footer = cards()[chapter]
-    first = markdown(chapter).split("\n\n")
+    first = prose(path_of(chapter)).split("\n\n")
     needs = sorted(set(re.findall(r"\((\d\d)_\w+\.ipynb\)", next(line for line in first if "**You need**" in line))))
     runs = re.search(r"\*\*It runs\*\* (in .+?) on two CPU cores", "\n".join(first))[1]
     after = f" · after {', '.join(needs)}" if needs else ""
@@ -112,16 +95,14 @@ def test_a_card_says_what_the_chapter_says(chapter):
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_a_card_has_a_picture_of_its_chapter(chapter):
-    assert cards_tool.card(cards_tool.figure(ROOT / "notebooks" / f"{chapter}.ipynb")).size == cards_tool.SIZE
-    marked = [c for c in nbformat.read(ROOT / "notebooks" / f"{chapter}.ipynb", as_version=4).cells
-              if c.metadata.get("card")]
-    assert len(marked) == 1
+    assert cards_tool.card(cards_tool.figure(path_of(chapter))).size == cards_tool.SIZE
+    assert sum(bool(c.metadata.get("card")) for c in read(path_of(chapter)).cells) == 1
 
 
 def test_what_chapters_point_to_is_in_the_bibliography():
     bib = (BOOK / "references.bib").read_text(encoding="utf-8")
     entries = {re.search(r"url = \{(.+)\}", e)[1]: e for e in bib.split("\n@") if "url = " in e}
     for chapter in CHAPTERS:
-        for url in re.findall(r"\]\((https?://[^)\s]+)\)", markdown(chapter).split("## Further reading")[1]):
-            entry = entries.get(url) or entries.get(re.match(r"https://d2l\.ai|.*", url)[0])
+        for url in re.findall(r"\]\((https?://[^)\s]+)\)", prose(path_of(chapter)).split("## Further reading")[1]):
+            entry = entries.get("https://d2l.ai" if url.startswith("https://d2l.ai/") else url)
             assert entry and re.search(rf"note = .*\b{chapter[:2]}\b", entry), (chapter, url)

@@ -3,37 +3,17 @@
 import ast
 import json
 import re
-import sys
-from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
 import nbformat
 import pytest
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tools"))
-from setup_cell import setup_cell  # noqa: E402
+from chapters import NOTEBOOKS, anchors, code, pages, prose, read, tags
+from setup_cell import setup_cell
 
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TAGS = {"nbval-ignore-output", "data", "raises-exception", "hide-cell"}
 LONGEST = 25  # lines of a cell
 every = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-
-
-def read(path):
-    return nbformat.read(path, as_version=4)
-
-
-def code(path):
-    return [c for c in read(path).cells if c.cell_type == "code"]
-
-
-def tags(cell):
-    return set(cell.metadata.get("tags", []))
-
-
-def prose(path):
-    return "\n\n".join(c.source for c in read(path).cells if c.cell_type == "markdown")
 
 
 def outputs_text(cell):
@@ -191,14 +171,9 @@ def test_relative_links_resolve(path):
             assert anchor in anchors(found.read_text(encoding="utf-8")), target
 
 
-def anchors(markdown):
-    titles = re.findall(r"(?m)^#+ (.+)$", markdown)
-    return {re.sub(r"[^\w\- ]", "", t.lower()).strip().replace(" ", "-") for t in titles}
-
-
 @every
 def test_it_stands_in_the_table_of_contents(path):
-    assert f"notebooks/{path.stem}" in (ROOT / "_toc.yml").read_text(encoding="utf-8")
+    assert f"notebooks/{path.stem}" in pages()
 
 
 @every

@@ -3,20 +3,12 @@
 import re
 import subprocess
 from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlparse
 
 import pytest
-import yaml
 
-ROOT = Path(__file__).parents[1]
-SITE = ROOT / "_build" / "html"
-CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-
-
-def table_of_contents():
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    return [toc["root"]] + [c["file"] for part in toc["parts"] for c in part["chapters"]]
+import chapters
+from chapters import CONFIG, NOTEBOOKS, ROOT, SITE
 
 
 class Page(HTMLParser):
@@ -38,12 +30,12 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def pages():
     assert SITE.is_dir(), "the site is not built: run make site"
-    return {name: Page(SITE / f"{name}.html") for name in table_of_contents()}
+    return {name: Page(SITE / f"{name}.html") for name in chapters.pages()}
 
 
 def test_every_page_of_the_contents_is_built(pages):
     assert (SITE / "index.html").is_file()
-    on_disk = {f"notebooks/{p.stem}" for p in (ROOT / "notebooks").glob("*.ipynb")}
+    on_disk = {f"notebooks/{p.stem}" for p in NOTEBOOKS}
     assert on_disk <= set(pages)
 
 

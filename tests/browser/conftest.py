@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).parents[2]
-SITE = ROOT / "_build" / "html"
+from chapters import ROOT, SITE
+
 PACKAGES = ROOT / "_build" / "npm" / "node_modules"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 OPTIONS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
            "--disable-component-update", "--disable-sync", "--force-color-profile=srgb"]
-CDN = re.compile(r"https://(?:cdn\.jsdelivr\.net/npm|unpkg\.com)/((?:@[^/]+/)?[^/@]+)@[^/]+/(.+)")
+CDN = re.compile(r"https://cdn\.jsdelivr\.net/npm/([^/@]+)@[^/]+/(.+)")
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

@@ -9,13 +9,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from pathlib import Path
 
-import nbformat
 import pytest
 from playwright.sync_api import expect
 
-ROOT = Path(__file__).parents[2]
+from chapters import ROOT, code, path_of, tags
+
 CHAPTERS = ("02_preprocessing", "03_linear_algebra", "05_autograd", "08_softmax")  # the quick ones
 SETTINGS = {"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},  # all cells are on the page
             "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
@@ -26,7 +25,7 @@ def lab(tmp_path):
     """JupyterLab on copies of the chapters, so that nothing of the book is changed."""
     (tmp_path / "notebooks").mkdir()
     for chapter in CHAPTERS:
-        shutil.copy(ROOT / "notebooks" / f"{chapter}.ipynb", tmp_path / "notebooks")
+        shutil.copy(path_of(chapter), tmp_path / "notebooks")
     (tmp_path / "config" / "labconfig").mkdir(parents=True)
     (tmp_path / "config" / "labconfig" / "default_setting_overrides.json").write_text(json.dumps(SETTINGS))
     with socket.socket() as free:
@@ -62,8 +61,7 @@ def test_a_chapter_runs_and_its_sliders_answer(lab, open_page, chapter):
     idle.wait_for(timeout=90_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name=re.compile("^Run All Cells")).click()
-    cells = [c for c in nbformat.read(ROOT / "notebooks" / f"{chapter}.ipynb", as_version=4).cells
-             if c.cell_type == "code"]
+    cells = code(path_of(chapter))
     expect(page.locator(".jp-CodeCell .jp-InputPrompt").last).to_have_text(f"[{len(cells)}]:", timeout=180_000)
 
     explorers = page.locator(".widget-interact")
@@ -77,6 +75,6 @@ def test_a_chapter_runs_and_its_sliders_answer(lab, open_page, chapter):
             page.keyboard.press("ArrowRight")
             expect(explorer.locator("img").first).not_to_have_attribute("src", before, timeout=30_000)
 
-    taught = sum("raises-exception" in c.metadata.get("tags", []) for c in cells)
+    taught = sum("raises-exception" in tags(c) for c in cells)
     errors = page.locator(".jp-RenderedText[data-mime-type='application/vnd.jupyter.stderr']").all_inner_texts()
     assert len(errors) == taught, errors

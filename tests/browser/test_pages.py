@@ -1,14 +1,10 @@
 """Every page of the book in a real browser: it opens, it can be read, by everybody, on every screen."""
 
-from pathlib import Path
-
 import pytest
-import yaml
 
-ROOT = Path(__file__).parents[2]
-TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-PAGES = [TOC["root"]] + [c["file"] for part in TOC["parts"] for c in part["chapters"]]
-every = pytest.mark.parametrize("name", PAGES)
+from chapters import pages
+
+every = pytest.mark.parametrize("name", pages())
 SERIOUS = ("serious", "critical")
 # axe's rules on colour look at every word: they are asked for once in the light and once in the dark
 AXE = """async rules => {
