@@ -1,4 +1,4 @@
-"""Figures of one style: images, heat maps, curves, a live curve, an explorer to turn.
+"""Figures of one style: images, heat maps, curves, an explorer to turn.
 
 The colours are those of Okabe and Ito, which colour-blind readers can tell apart. Figures are
 PNG on white. A figure of a built-in sample says so.
@@ -114,39 +114,23 @@ def lines(x, ys: dict[str, Sequence], xlabel: str = "", ylabel: str = "", title:
     return ax
 
 
-def curves(record, axes=None):
-    """The curves of a training `Record`: loss on the left, accuracy (if any) on the right."""
+def curves(record, figure: Figure | None = None) -> np.ndarray:
+    """The curves of a training `Record`: loss on the left, accuracy (if any) on the right. Drawn into
+    ``figure`` or a new one; returns the axes."""
     kinds = ["loss"] + (["accuracy"] if record.train_accuracy or record.test_accuracy else [])
-    if axes is None:
-        _, axes = plt.subplots(1, len(kinds), figsize=(3.6 * len(kinds), 2.6), squeeze=False)
-        axes = axes[0]
+    if figure is None:
+        figure = plt.figure(figsize=(3.6 * len(kinds), 2.6))
+    axes = figure.subplots(1, len(kinds), squeeze=False)[0]
     for ax, kind in zip(axes, kinds):
-        found = {part: values for part in ("train", "test")
-                 if (values := getattr(record, f"{part}_{kind}"))}
-        for (part, values), style in zip(found.items(), ("o-", "s--")):
-            ax.plot(range(1, len(values) + 1), values, style, markersize=3, label=part)
+        for part, style, mark in ("train", "-", "o"), ("test", "--", "s"):
+            if values := getattr(record, f"{part}_{kind}"):
+                ax.plot(range(1, len(values) + 1), values, style, marker=mark if len(values) <= 40 else "",
+                        markersize=3, label=part)
         ax.set(xlabel="epoch", ylabel=kind)
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.legend()
-    _sign(axes[0].figure, record)
+    _sign(figure, record)
     return axes
-
-
-class LiveCurve:
-    """The curves of a running training, redrawn in place; gone when closed."""
-
-    def __init__(self, record):
-        from IPython.display import HTML, display
-        self.record, self.blank = record, HTML("")
-        self.handle = display(self.blank, display_id=True)
-
-    def update(self) -> None:
-        axes = curves(self.record)
-        self.handle.update(axes[0].figure)
-        plt.close(axes[0].figure)
-
-    def close(self) -> None:
-        self.handle.update(self.blank)
 
 
 def explore(draw: Callable[..., None], values: dict[str, Sequence], columns: int = 3,
