@@ -40,7 +40,7 @@ def _present(kind: str) -> bool:
 def _choose(wanted: str | None) -> torch.device:
     if wanted is not None:
         try:
-            device = torch.device(wanted)
+            device = local_device(torch.device(wanted))
         except RuntimeError:
             device = None
         if device is None or device.type not in KINDS:
@@ -54,7 +54,7 @@ def _choose(wanted: str | None) -> torch.device:
         return device
     for kind in KINDS:
         if _present(kind):
-            device = torch.device(kind)
+            device = local_device(torch.device(kind))
             reason = _works(device)
             if reason is None:
                 return device
@@ -73,7 +73,7 @@ def get_device(name: str | torch.device | None = None) -> torch.device:
     Raises ValueError for a name that is unknown or cannot be used on this machine.
     """
     wanted = str(name) if name is not None else os.environ.get("BOOK_DEVICE") or None
-    return local_device(_choose(wanted))
+    return _choose(wanted)
 
 
 def describe(device: str | torch.device | None = None) -> str:
@@ -105,8 +105,10 @@ def synchronize(device: str | torch.device | None = None) -> None:
     """Wait until the device has finished. An accelerator works on while Python runs ahead,
     so a clock that is read without waiting measures only how fast work was *queued*."""
     device = get_device(device)
-    if device.type != "cpu":
-        getattr(torch, device.type).synchronize()
+    if device.type == "mps":
+        torch.mps.synchronize()  # there is one only
+    elif device.type != "cpu":
+        getattr(torch, device.type).synchronize(device)
 
 
 class Timer:

@@ -14,7 +14,7 @@ Started without torchrun, every function here does nothing, at no cost. With it:
   from process to process while training, and go on together afterwards (`several`).
 - Sums of losses, right answers and targets are added over processes (`add_all`).
 - The first process saves, the others wait for it (`wait`). A process that waits for another longer than
-  ``BOOK_TIMEOUT`` seconds (50) ends with an error, and torchrun ends them all.
+  ``BOOK_TIMEOUT`` seconds (`PATIENCE`) ends with an error, and torchrun ends them all.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ import atexit
 import contextlib
 import os
 import types
-import warnings
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 
@@ -32,6 +31,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
+PATIENCE = 50  # seconds
 _counts = True  # does this process count the batch that it has in hand?
 
 
@@ -60,7 +60,7 @@ def local_device(device: torch.device) -> torch.device:
 def start(device: torch.device) -> None:
     """Connect the processes, once: NCCL between CUDA GPUs, gloo elsewhere."""
     if world_size() > 1 and not dist.is_initialized():
-        patience = timedelta(seconds=float(os.environ.get("BOOK_TIMEOUT", 50)))
+        patience = timedelta(seconds=float(os.environ.get("BOOK_TIMEOUT", PATIENCE)))
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=patience)
         atexit.register(dist.destroy_process_group)
 
@@ -123,10 +123,9 @@ def several(net: nn.Module, device: torch.device) -> Iterator[nn.Module]:
         layer.forward = types.MethodType(_normalise_over_processes, layer)
     _seed_apart()
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "find_unused_parameters=True was specified")
-            yield nn.parallel.DistributedDataParallel(net, find_unused_parameters=True,
-                                                      device_ids=[device] if device.type == "cuda" else None)
+        # PyTorch warns once if it looks for unused parameters in vain; without looking, they would be an error
+        yield nn.parallel.DistributedDataParallel(net, find_unused_parameters=True,
+                                                  device_ids=[device] if device.type == "cuda" else None)
     finally:
         for layer in layers:
             del layer.forward

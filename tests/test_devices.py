@@ -65,3 +65,27 @@ def test_mixed_precision_is_off_on_the_cpu_unless_asked_for():
         assert (a @ a).dtype == torch.float32
     with devices.mixed_precision("cpu", enabled=True):
         assert (a @ a).dtype == torch.bfloat16
+
+
+def test_waiting_is_for_the_device_that_was_named(monkeypatch):
+    """With several GPUs, the current one may be another."""
+    waited = []
+    monkeypatch.setattr(devices, "get_device", torch.device)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device=None: waited.append(device))
+    monkeypatch.setattr(torch.mps, "synchronize", lambda: waited.append("mps"))
+    devices.synchronize("cuda:1")
+    devices.synchronize("mps")
+    devices.synchronize("cpu")
+    assert waited == [torch.device("cuda:1"), "mps"]
+
+
+def test_each_process_tries_and_takes_the_gpu_of_its_own(monkeypatch):
+    for name, value in dict(TORCHELASTIC_RUN_ID="x", WORLD_SIZE="2", RANK="1", LOCAL_RANK="1").items():
+        monkeypatch.setenv(name, value)
+    tried = []
+    monkeypatch.setattr(devices, "_present", lambda kind: kind in ("cuda", "cpu"))
+    monkeypatch.setattr(devices, "_works", tried.append)
+    for name in None, "cuda", "cuda:0":
+        devices._choose.cache_clear()
+        assert devices.get_device(name) == torch.device("cuda:0" if name == "cuda:0" else "cuda:1")
+    assert tried == [torch.device(name) for name in ("cuda:1", "cuda:1", "cuda:0")]
