@@ -1,37 +1,33 @@
-"""The data sets of the book: where they are looked for, how they are checked, what comes back.
+"""The data sets of the book: licence, addresses, and the loaders for chapters.
 
-Order of look-up: the folder named by ``BOOK_DATA``, the user's cache, the network, and last a
-built-in sample. ``BOOK_DATA=sample`` forces the samples. Files are checked by their SHA-256
-before they are used, and a file enters the cache only after its check. ``BOOK_CACHE`` moves the
-cache. Every loader says in one line what it used and records it: ``.real`` and ``.source``.
+Where they are looked for and how they are checked is in `shared.fetch`. What none of the places has
+is replaced by a built-in sample. Every loader says in one line what it used and records it: ``.real``
+and ``.source``.
 """
 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
-import os
-import pickle
-import tarfile
 import tempfile
-import threading
-import time
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.metadata import distributions
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-import pooch
-import requests
 import torch
 from torch import Tensor
 
-from shared import samples
+from shared import sample_texts, samples
+from shared.fetch import File, Spec, Unusable, fingerprint, members, remembered, sources
+
+T = TypeVar("T")
+Files = dict[str, Path]
 
 FASHION_LABELS = ("t-shirt", "trouser", "pullover", "dress", "coat",
                   "sandal", "shirt", "sneaker", "bag", "ankle boot")
@@ -86,25 +82,16 @@ class Tables(DataSet):
     test: pd.DataFrame | None = None
 
 
-# --------------------------------------------------------------------------- where things are
+# --------------------------------------------------------------------------- the data sets
 
-@dataclass(frozen=True)
-class File:
-    """One file: its name in a data folder, the SHA-256 of its bytes, and its mirrors. Where the
-    network has it only inside an archive, ``archive_hash`` checks that and ``member`` names it."""
-    name: str
-    sha256: str
-    urls: tuple[str, ...]
-    archive_hash: str | None = None
-    member: str | None = None
-
-
-@dataclass(frozen=True)
-class Spec:
-    title: str
-    folder: str
-    licence: str
-    files: tuple[File, ...]
+def _cifar_layouts(folder: Path) -> Iterator[Files]:
+    """CIFAR-10 also comes unpacked by torchvision, or as one folder of pictures per class."""
+    if (folder / "cifar-10-batches-py").is_dir():
+        yield {"batches": folder}
+    if (folder / "train").is_dir() and (folder / "test").is_dir():
+        yield {"pictures": folder}
+    for archive in sorted(folder.glob("*.zip")):
+        yield {"pictures": archive}
 
 
 _D2L = "http://d2l-data.s3-accelerate.amazonaws.com/"
@@ -130,7 +117,7 @@ SPECS: dict[str, Spec] = {
     "cifar10": Spec("CIFAR-10", "cifar10", "research use, Krizhevsky 2009", (
         File("cifar-10-python.tar.gz",
              "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
-             ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",)),)),
+             ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",)),), _cifar_layouts),
     "fra-eng": Spec("English-French sentence pairs", "fra-eng", "CC BY 2.0 FR, Tatoeba", (
         File("fra.txt", "0bb85dbaa1c896844649094d7eaf2e34bee34e84fe362b26ce7e8f2e12aae104",
              (_D2L + "fra-eng.zip",), "sha1:94646ad1522d915e7b0f9296181140edcf86a4f5",
@@ -161,215 +148,41 @@ SPECS: dict[str, Spec] = {
 }
 
 
-# ------------------------------------------------------------------------- bytes, checked
+# ------------------------------------------------------------------------------ the loaders
 
-SLOWEST = 20_000     # bytes per second: a server slower than this counts as broken
-PATIENCE = 10.0      # seconds without a byte, and the head start that a slow server gets
-PROBE_SECONDS = 3.0  # how long to look for a network at all
-
-_online: bool | None = None
 _said: set[str] = set()
 
 
-class UnsafeArchive(ValueError):
-    """An archive has a member that would be written outside its folder."""
-
-
-def cache_folder() -> Path:
-    return Path(os.environ.get("BOOK_CACHE") or pooch.os_cache("deep-learning-you-can-check"))
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as f:
-        while block := f.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the target, then rename: a reader sees the old file or the new, never half."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    try:
-        with os.fdopen(handle, "wb") as f:
-            f.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def members(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Names and bytes of the files in a zip or tar archive, read in memory: nothing is unpacked.
-
-    Raises UnsafeArchive before the first file if any name is absolute or climbs with ``..``.
-    """
-    def refuse(names) -> None:
-        for name in names:
-            parts = PurePosixPath(name.replace("\\", "/"))
-            if parts.is_absolute() or ".." in parts.parts or ":" in name[:3]:
-                raise UnsafeArchive(f"{archive.name} has the member {name!r}, which points outside "
-                                    "its folder: the archive is not used")
-
-    if zipfile.is_zipfile(archive):
-        with zipfile.ZipFile(archive) as z:
-            refuse(z.namelist())
-            for info in z.infolist():
-                if not info.is_dir():
-                    yield info.filename, z.read(info)
-    else:
-        with tarfile.open(archive) as t:
-            refuse(t.getnames())
-            for info in t:
-                if info.isfile():
-                    yield info.name, t.extractfile(info).read()
-
-
-def _download(url: str, output_file: str, _pooch) -> None:
-    """A downloader for pooch that gives up on servers that stall or drip."""
-    start, received = time.monotonic(), 0
-    with requests.get(url, stream=True, timeout=PATIENCE) as response:
-        response.raise_for_status()
-        with open(output_file, "wb") as f:
-            # read1 returns what has come; iter_content would wait in silence for a whole block
-            while block := response.raw.read1(1 << 16, decode_content=True):
-                f.write(block)
-                received += len(block)
-                if time.monotonic() - start > PATIENCE + received / SLOWEST:
-                    raise TimeoutError(f"slower than {SLOWEST / 1000:g} kB/s")
-
-
-def is_online() -> bool:
-    """Does any mirror of any set answer? Asked once per process, of all hosts at the same time.
-    Every answer counts, an error page too; only silence and refusal do not."""
-    global _online
-    if _online is None:
-        hosts = {url.split("/")[2]: url for s in SPECS.values() for f in s.files for url in f.urls}
-        answered, left = threading.Event(), threading.Semaphore(0)
-
-        def ask(url: str) -> None:
-            try:
-                requests.head(url, timeout=PROBE_SECONDS)
-                answered.set()
-            except requests.RequestException:
-                pass
-            left.release()
-
-        for url in hosts.values():  # daemon threads: a name server that hangs cannot hold us up
-            threading.Thread(target=ask, args=(url,), daemon=True).start()
-        deadline = time.monotonic() + PROBE_SECONDS
-        for _ in hosts:
-            if answered.is_set() or not left.acquire(timeout=max(0.0, deadline - time.monotonic())):
-                break
-        _online = answered.is_set()
-    return _online
-
-
-def _fetch(file: File, folder: Path) -> None:
-    """Bring one file from its mirrors into the cache; raise OSError that names every failure."""
-    failures = []
-    for url in file.urls:
+def _load(name: str, read: Callable[[Files], T], sample: Callable[[], T]) -> tuple[str, str, T]:
+    """Title, source and content of a set, from the first place whose files can be read, else from
+    the sample. Says once per process which it was; a place that is passed over is warned about."""
+    title, source, content = SPECS[name].title, "sample", None
+    for source, paths in sources(name, SPECS):
         try:
-            known = file.archive_hash or "sha256:" + file.sha256
-            name = url.rsplit("/", 1)[-1] if file.member else file.name
-            path = Path(pooch.retrieve(url, known, fname=name, path=folder, downloader=_download))
-            if file.member:
-                content = dict(members(path)).get(file.member, b"")
-                if hashlib.sha256(content).hexdigest() != file.sha256:
-                    raise ValueError(f"the archive has no {file.member} with the expected bytes")
-                _write_atomically(folder / file.name, content)
-            return
-        except Exception as error:  # a mirror can fail in any way; the next one is tried
-            failures.append(f"{url}: {type(error).__name__}: {str(error).splitlines()[0]}")
-    raise OSError("; ".join(failures))
-
-
-def _quietly(function: Callable, *args):
-    logger = pooch.get_logger()
-    level, _ = logger.level, logger.setLevel("ERROR")
-    try:
-        return function(*args)
-    finally:
-        logger.setLevel(level)
-
-
-def _in_folder(spec: Spec, folder: Path) -> tuple[dict[str, Path], str]:
-    """The files of a set if all are there with the right bytes, else nothing and the reason."""
-    paths = {f.name: folder / f.name for f in spec.files}
-    for file in spec.files:
-        if not paths[file.name].is_file():
-            return {}, f"{file.name} is not there"
-        if _sha256(paths[file.name]) != file.sha256:
-            return {}, f"{file.name} has other bytes than the book was tested with"
-    return paths, ""
-
-
-def _cifar_layout(folder: Path) -> dict[str, Path]:
-    """CIFAR-10 also comes unpacked by torchvision, or as one folder of pictures per class."""
-    if (folder / "cifar-10-batches-py").is_dir():
-        return {"batches": folder / "cifar-10-batches-py"}
-    if (folder / "train").is_dir() and (folder / "test").is_dir():
-        return {"pictures": folder}
-    zips = sorted(folder.glob("*.zip"))
-    return {"pictures": zips[0]} if zips else {}
-
-
-def find(name: str) -> tuple[str, dict[str, Path]]:
-    """Where the set ``name`` is: its source, and its files by name (none for the sample).
-
-    Raises KeyError for an unknown set, ValueError for a BOOK_DATA that is not a folder.
-    """
-    if name not in SPECS:
-        raise KeyError(f"unknown data set {name!r}: the book has {', '.join(SPECS)}")
-    spec, setting = SPECS[name], os.environ.get("BOOK_DATA", "").strip()
-    if setting == "sample":
-        return "sample", {}
-    if setting:
-        root = Path(setting).expanduser()
-        if not root.is_dir():
-            raise ValueError(f"BOOK_DATA={setting} is not a folder: give a folder that holds "
-                             "the data sets, or the word 'sample', or unset it")
-        paths, reason = _in_folder(spec, root / spec.folder)
-        if not paths and name == "cifar10":
-            paths = _cifar_layout(root / spec.folder)
-        if paths:
-            return "BOOK_DATA", paths
-        if (root / spec.folder).exists():
-            warnings.warn(f"{spec.title}: not taken from BOOK_DATA, {reason}", stacklevel=3)
-    folder = cache_folder() / spec.folder
-    paths, _ = _in_folder(spec, folder)
-    if paths:
-        return "cache", paths
-    if not is_online():
-        return "sample", {}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in spec.files:
-            _quietly(_fetch, file, folder)
-        paths, reason = _in_folder(spec, folder)
-        if paths:
-            return "network", paths
-    except OSError as error:
-        reason = str(error)
-    warnings.warn(f"{spec.title}: no download ({reason}). Using the built-in sample. To use real "
-                  "data, put the files into a folder and set BOOK_DATA to it; to move the cache, "
-                  "set BOOK_CACHE", stacklevel=3)
-    return "sample", {}
-
-
-def _locate(name: str) -> tuple[str, dict[str, Path]]:
-    """`find`, and say once per process what was found."""
-    source, paths = find(name)
+            content = read(paths)
+            break
+        except (OSError, Unusable) as error:
+            warnings.warn(f"{title}: not taken from {source}: {error}", stacklevel=4)
+            source = "sample"
     if name not in _said:
         _said.add(name)
-        title = SPECS[name].title
-        print(f"{title}: built-in sample" if source == "sample" else
-              f"{title}: real data ({source})")
-    return source, paths
+        print(f"{title}: built-in sample" if source == "sample" else f"{title}: real data ({source})")
+    if source == "sample":
+        return f"{title} (built-in sample)", source, sample()
+    return title, source, content
 
 
-# ------------------------------------------------------------------------------ the loaders
+def _images(name: str, read: Callable[[Files], dict[str, np.ndarray]],
+            sample: Callable[[], dict[str, tuple[Tensor, Tensor]]], labels: tuple[str, ...]) -> Images:
+    def parts(paths: Files) -> dict[str, tuple[Tensor, Tensor]]:
+        arrays = {key: torch.from_numpy(array) for key, array in read(paths).items()}
+        return {part: (arrays[f"{part}_X"], arrays[f"{part}_y"]) for part in ("train", "test")}
+
+    title, source, content = _load(name, parts, sample)
+    train, test = (Examples(*content[part], name=title, real=source != "sample")
+                   for part in ("train", "test"))
+    return Images(title, source, train, test, labels)
+
 
 def _idx(path: Path) -> np.ndarray:
     """Read the IDX format of MNIST: two zero bytes, a type code (8: bytes), the number of axes,
@@ -378,145 +191,146 @@ def _idx(path: Path) -> np.ndarray:
     if raw[:3] != b"\0\0\x08":
         raise ValueError(f"{path.name} is not an IDX file of bytes")
     shape = np.frombuffer(raw, ">u4", count=raw[3], offset=4)
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape).copy()
 
 
-def _images(name: str, source: str, parts: dict[str, tuple[Tensor, Tensor]],
-            labels: tuple[str, ...]) -> Images:
-    title = SPECS[name].title if source != "sample" else f"{SPECS[name].title} (built-in sample)"
-    train, test = (Examples(*parts[p], name=title, real=source != "sample")
-                   for p in ("train", "test"))
-    return Images(title, source, train, test, labels)
+def _read_fashion(paths: Files) -> dict[str, np.ndarray]:
+    """The arrays ``train_X``, ``train_y``, ``test_X`` and ``test_y``, as all readers of images."""
+    arrays = {}
+    for part, prefix in (("train", "train"), ("test", "t10k")):
+        arrays[f"{part}_X"] = _idx(paths[f"{prefix}-images-idx3-ubyte.gz"])[:, None]
+        arrays[f"{part}_y"] = _idx(paths[f"{prefix}-labels-idx1-ubyte.gz"]).astype(np.int64)
+    return arrays
 
 
 def fashion_mnist() -> Images:
     """Fashion-MNIST: 60,000 and 10,000 grey images ``(examples, 1, 28, 28)`` of ten garments."""
-    source, paths = _locate("fashion-mnist")
-    if source == "sample":
-        parts = samples.garments()
-    else:
-        parts = {part: (torch.from_numpy(_idx(paths[f"{prefix}-images-idx3-ubyte.gz"]).copy())[:, None],
-                        torch.from_numpy(_idx(paths[f"{prefix}-labels-idx1-ubyte.gz"]).astype(np.int64)))
-                 for part, prefix in (("train", "train"), ("test", "t10k"))}
-    return _images("fashion-mnist", source, parts, FASHION_LABELS)
+    return _images("fashion-mnist", _read_fashion, samples.garments, FASHION_LABELS)
 
 
-def _cifar_batches(files: Iterator[tuple[str, bytes]]) -> dict[str, tuple[Tensor, Tensor]]:
-    """The official pickles: rows of 3,072 bytes, red then green then blue."""
-    rows = {}
-    for name, content in files:
-        stem = PurePosixPath(name).name
-        if stem.startswith(("data_batch_", "test_batch")):
-            rows[stem] = pickle.loads(content, encoding="bytes")
-    if len(rows) != 6:
-        raise ValueError(f"CIFAR-10 has 6 batch files, found {len(rows)}: {sorted(rows)}")
-
-    def join(stems):
-        X = np.concatenate([rows[s][b"data"] for s in stems]).reshape(-1, 3, 32, 32)
-        return torch.from_numpy(X), torch.tensor([y for s in stems for y in rows[s][b"labels"]])
-
-    return {"train": join(sorted(s for s in rows if s.startswith("data"))),
-            "test": join(["test_batch"])}
+def _torchvision():
+    """torchvision's data sets. Its import fails in many ways where torch is of another build."""
+    try:
+        import torchvision.datasets
+        return torchvision.datasets
+    except Exception as error:
+        found = next((d.version for d in distributions(name="torchvision")), "(none)")
+        raise ImportError("CIFAR-10 is read by torchvision, which cannot be imported. Here are torch "
+                          f"{torch.__version__} and torchvision {found}, which must fit together: install "
+                          "both in one command, pip install --upgrade torch torchvision") from error
 
 
-def _decode(content: bytes) -> np.ndarray:
+def _cifar_batches(root: Path) -> dict[str, np.ndarray]:
+    """The official pickles, in the folder cifar-10-batches-py of ``root``. torchvision compares the
+    MD5 of each file before it unpickles any."""
+    arrays, cifar = {}, _torchvision().CIFAR10
+    for part in ("train", "test"):
+        try:
+            found = cifar(root, train=part == "train", download=False)
+        except RuntimeError:
+            raise Unusable(f"{root / cifar.base_folder}: a file is missing or has other bytes than "
+                           "the official one") from None
+        arrays[f"{part}_X"] = np.ascontiguousarray(found.data.transpose(0, 3, 1, 2))
+        arrays[f"{part}_y"] = np.array(found.targets, dtype=np.int64)
+    return arrays
+
+
+def _cifar_archive(archive: Path) -> dict[str, np.ndarray]:
+    """The official archive, whose SHA-256 was compared, unpacked for a moment."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in members(archive):
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return _cifar_batches(Path(folder))
+
+
+def _decode(entry: tuple[int, str, bytes]) -> np.ndarray:
     from PIL import Image
-    return np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    label, name, content = entry
+    try:
+        image = Image.open(io.BytesIO(content)).convert("RGB")
+        if image.size == (32, 32):
+            return np.asarray(image)
+        reason = f"has {image.width} x {image.height} pixels, a picture of CIFAR-10 has 32 x 32"
+    except OSError as error:
+        reason = f"is not a picture, or damaged: {error}"
+    raise Unusable(f"{CIFAR_LABELS[label]}/{name} {reason}")
 
 
-def _cifar_pictures(where: Path) -> dict[str, tuple[Tensor, Tensor]]:
+def _picture_files(where: Path) -> list[Path]:
+    return [where] if where.is_file() else sorted(
+        path for part in ("train", "test") for path in (where / part).glob("*/*"))
+
+
+def _cifar_pictures(where: Path) -> dict[str, np.ndarray]:
     """One folder per class: ``train/<class>/0001.png``, in a zip or on disk."""
-    if where.is_dir():
-        files = ((p.relative_to(where).as_posix(), p.read_bytes())
-                 for p in sorted(where.glob("*/*/*")))
-    else:
-        files = members(where)
+    files = members(where) if where.is_file() else (
+        (path.relative_to(where).as_posix(), path.read_bytes()) for path in _picture_files(where))
     found: dict[str, list] = {"train": [], "test": []}
     for name, content in files:
         *_, part, label, picture = ("", "", *PurePosixPath(name).parts)
-        if part in found and label in CIFAR_LABELS and picture.lower().endswith(
-                (".png", ".jpg", ".jpeg")):
+        if part in found and label in CIFAR_LABELS and picture.lower().endswith((".png", ".jpg", ".jpeg")):
             found[part].append((CIFAR_LABELS.index(label), picture, content))
-    if not all(found.values()):
-        raise ValueError(f"{where.name}: expected train/<class>/*.png and test/<class>/*.png "
-                         f"with the classes {', '.join(CIFAR_LABELS)}")
-    parts = {}
+    if any({label for label, *_ in entries} != set(range(10)) for entries in found.values()):
+        raise Unusable(f"{where}: expected train/<class>/*.png and test/<class>/*.png "
+                       f"with the classes {', '.join(CIFAR_LABELS)}")
+    arrays = {}
     with ThreadPoolExecutor() as pool:  # decoding a picture releases Python's lock
         for part, entries in found.items():
             entries.sort(key=lambda entry: entry[:2])
-            X = np.stack(list(pool.map(_decode, (content for *_, content in entries), chunksize=256)))
-            parts[part] = (torch.from_numpy(X).permute(0, 3, 1, 2).contiguous(),
-                           torch.tensor([label for label, *_ in entries]))
-    return parts
+            X = np.stack(list(pool.map(_decode, entries)))
+            arrays[f"{part}_X"] = np.ascontiguousarray(X.transpose(0, 3, 1, 2))
+            arrays[f"{part}_y"] = np.array([label for label, *_ in entries])
+    return arrays
 
 
-def _remembered(key: Path, make: Callable[[], dict]) -> dict[str, tuple[Tensor, Tensor]]:
-    """Decoding 60,000 pictures takes seconds: keep the result in the cache, if it is writable."""
-    stat = key.stat()
-    digest = hashlib.sha256(f"{key.name} {stat.st_size} {stat.st_mtime_ns}".encode()).hexdigest()
-    path = cache_folder() / "decoded" / f"{digest[:16]}.pt"
-    try:
-        return torch.load(path)
-    except Exception:  # not there, or not readable by this version: make it again
-        parts = make()
-    buffer = io.BytesIO()
-    torch.save(parts, buffer)
-    try:
-        _write_atomically(path, buffer.getvalue())
-    except OSError:
-        pass
-    return parts
+def _read_cifar(paths: Files) -> dict[str, np.ndarray]:
+    if "batches" in paths:
+        return _cifar_batches(paths["batches"])
+    if "pictures" in paths:
+        where = paths["pictures"]
+        return remembered(fingerprint(where, _picture_files(where)), lambda: _cifar_pictures(where))
+    (file,) = SPECS["cifar10"].files
+    return remembered(file.sha256, lambda: _cifar_archive(paths[file.name]))
 
 
 def cifar10() -> Images:
     """CIFAR-10: 50,000 and 10,000 colour images ``(examples, 3, 32, 32)`` of ten classes.
 
     In BOOK_DATA it may lie as the official archive, unpacked by torchvision, or as one folder of
-    png or jpg files per class, zipped or not.
+    png or jpg files per class, zipped or not. Raises ImportError if the first two are there and
+    torchvision cannot be imported.
     """
-    source, paths = _locate("cifar10")
-    if source == "sample":
-        parts = samples.colour_images()
-    elif "pictures" in paths:
-        parts = _remembered(paths["pictures"], lambda: _cifar_pictures(paths["pictures"]))
-    elif "batches" in paths:
-        parts = _cifar_batches((p.name, p.read_bytes()) for p in sorted(paths["batches"].iterdir())
-                               if p.is_file())
-    else:
-        (archive,) = paths.values()
-        parts = _remembered(archive, lambda: _cifar_batches(members(archive)))
-    return _images("cifar10", source, parts, CIFAR_LABELS)
+    return _images("cifar10", _read_cifar, samples.colour_images, CIFAR_LABELS)
 
 
 def _text(name: str, sample: Callable[[], str]) -> Text:
-    source, paths = _locate(name)
-    if source == "sample":
-        return Text(f"{SPECS[name].title} (built-in sample)", source, sample())
-    (path,) = paths.values()
-    return Text(SPECS[name].title, source, path.read_text(encoding="utf-8-sig"))
+    (file,) = SPECS[name].files
+    return Text(*_load(name, lambda paths: paths[file.name].read_text(encoding="utf-8-sig"), sample))
 
 
 def fra_eng() -> Text:
     """English-French sentence pairs, one a line, ``English<tab>French``, short ones first."""
-    return _text("fra-eng", samples.sentence_pairs)
+    return _text("fra-eng", sample_texts.sentence_pairs)
 
 
 def time_machine() -> Text:
     """H. G. Wells, The Time Machine, plain text."""
-    return _text("time-machine", samples.story)
+    return _text("time-machine", sample_texts.story)
 
 
 def pride_and_prejudice() -> Text:
     """Jane Austen, Pride and Prejudice, plain text with curly quotes and _emphasis_."""
-    return _text("pride-and-prejudice", samples.novel)
+    return _text("pride-and-prejudice", sample_texts.novel)
 
 
 def _tables(name: str, sample: Callable[[], tuple[pd.DataFrame, ...]], **options) -> Tables:
-    source, paths = _locate(name)
-    if source == "sample":
-        return Tables(f"{SPECS[name].title} (built-in sample)", source, *sample())
-    frames = (pd.read_csv(paths[f.name], **options) for f in SPECS[name].files)
-    return Tables(SPECS[name].title, source, *frames)
+    def read(paths: Files) -> tuple[pd.DataFrame, ...]:
+        return tuple(pd.read_csv(paths[file.name], **options) for file in SPECS[name].files)
+
+    title, source, frames = _load(name, read, sample)
+    return Tables(title, source, *frames)
 
 
 def house_prices() -> Tables:

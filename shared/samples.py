@@ -1,8 +1,8 @@
-"""Built-in stand-ins for the data sets: same types, same shapes, drawn and written here.
+"""Built-in stand-ins for pictures and tables: same types, same shapes, drawn here.
 
-They let every chapter run on a machine without network. They are deterministic, made in
-seconds, and about as hard as the real thing, but they are *not* the real thing: loaders
-mark them, figures carry their name, and claims about real data are not checked on them.
+With the texts of `sample_texts` they let every chapter run on a machine without network. They are
+deterministic, made in seconds, and about as hard as the real thing, but they are *not* the real
+thing: loaders mark them, figures carry their name, and claims about real data are not checked on them.
 """
 
 from __future__ import annotations
@@ -153,130 +153,6 @@ def colour_images(train: int = 50_000, test: int = 10_000,
     return _shuffled(X, torch.arange(10).repeat_interleave(per_class), g, test)
 
 
-# ------------------------------------------------------------------------------- sentences
-
-_PERSONS = (("I", "je", 0), ("you", "tu", 1), ("he", "il", 2), ("she", "elle", 2),
-            ("we", "nous", 3), ("you", "vous", 4), ("they", "ils", 5), ("they", "elles", 5))
-_ER = ("e", "es", "e", "ons", "ez", "ent")  # the endings of regular French verbs
-_VERBS = (("like", "aim"), ("look for", "cherch"), ("find", "trouv"), ("carry", "port"),
-          ("show", "montr"), ("draw", "dessin"), ("keep", "gard"), ("hide", "cach"),
-          ("buy back", "récupèr"), ("forget about", "néglig"), ("close", "ferm"),
-          ("watch", "regard"), ("repair", "répar"), ("count", "compt"))
-_NOUNS = (("book", "livre", "m"), ("car", "voiture", "f"), ("dog", "chien", "m"),
-          ("door", "porte", "f"), ("garden", "jardin", "m"), ("house", "maison", "f"),
-          ("key", "clé", "f"), ("picture", "tableau", "m"), ("table", "table", "f"),
-          ("hat", "chapeau", "m"), ("letter", "lettre", "f"), ("boat", "bateau", "m"))
-_ADJECTIVES = (("", "", "", ""), ("small ", "petit ", "petite ", "before"),
-               ("big ", "grand ", "grande ", "before"), ("green ", " vert", " verte", "after"),
-               ("black ", " noir", " noire", "after"), ("red ", " rouge", " rouge", "after"))
-_DETERMINERS = (("the", "le", "la"), ("a", "un", "une"), ("my", "mon", "ma"), ("this", "ce", "cette"))
-
-
-def _conjugate(stem: str, person: int) -> str:
-    ending = _ER[person]
-    if ending == "ons" and stem.endswith("g"):
-        ending = "eons"  # nous négligeons
-    if stem == "récupèr" and person in (3, 4):
-        stem = "récupér"
-    return stem + ending
-
-
-def _third(verb: str) -> str:
-    first, *rest = verb.split(" ")
-    first += "es" if first.endswith(("ch", "sh")) else "s"
-    first = first.replace("rys", "ries")
-    return " ".join([first, *rest])
-
-
-def sentence_pairs(seed: int = 0, count: int = 20_000) -> str:
-    """English-French pairs from a small grammar with agreement, conjugation, elision and
-    negation: one a line, a tab between, short ones first, like the real file."""
-    pairs = {("Go.", "Va !"), ("Run!", "Cours !"), ("Stop!", "Arrête !"), ("Hello!", "Salut !"),
-             ("Thanks.", "Merci."), ("I see.", "Je vois."), ("Who?", "Qui ?"), ("Come in.", "Entre.")}
-    rng = np.random.default_rng(seed)
-    while len(pairs) < count:
-        (en_s, fr_s, person), (verb, stem) = _PERSONS[rng.integers(8)], _VERBS[rng.integers(14)]
-        (noun, nom, gender), adjective = _NOUNS[rng.integers(12)], _ADJECTIVES[rng.integers(6)]
-        determiner, mood = _DETERMINERS[rng.integers(4)], rng.integers(3)
-        fem = gender == "f"
-        adj_fr = adjective[2] if fem else adjective[1]
-        group = f"{nom}{adj_fr}" if adjective[3] == "after" else f"{adj_fr}{nom}"
-        object_fr = f"{determiner[2] if fem else determiner[1]} {group}"
-        object_en = f"{determiner[0]} {adjective[0]}{noun}"
-        form, conj = (_third(verb) if person == 2 else verb), _conjugate(stem, person)
-        vowel = conj[0] in "aeiouéè"
-        if mood == 0:
-            en = f"{en_s} {form} {object_en}."
-            subject = "j'" if fr_s == "je" and vowel else fr_s + " "
-            fr = f"{subject}{conj} {object_fr}."
-        elif mood == 1:
-            en = f"{en_s} {'does' if person == 2 else 'do'} not {verb} {object_en}."
-            fr = f"{fr_s} {chr(110) + chr(39) if vowel else 'ne '}{conj} pas {object_fr}."
-        else:
-            en = f"{'does' if person == 2 else 'do'} {en_s} {verb} {object_en}?"
-            subject = "j'" if fr_s == "je" and vowel else fr_s + " "
-            fr = f"est-ce {'qu' + chr(39) if fr_s[0] in 'ie' else 'que '}{subject}{conj} {object_fr} ?"
-        pairs.add((en[0].upper() + en[1:], fr[0].upper() + fr[1:]))
-    ordered = sorted(pairs, key=lambda p: (len(p[0].split()), len(p[0]), p))
-    return "".join(f"{en}\t{fr}\n" for en, fr in ordered)
-
-
-# ------------------------------------------------------------------------------------ texts
-
-_WHO = ("the traveller", "the old captain", "my neighbour", "the watchmaker", "a stranger",
-        "the doctor", "the youngest of us", "the keeper of the light", "her brother", "the editor")
-_DID = ("opened", "remembered", "described", "studied", "looked at", "returned to", "left behind",
-        "listened to", "walked around", "pointed at", "dreamt of", "repaired", "wrote about")
-_WHAT = ("the machine", "the silent valley", "a lamp of brass", "the white tower", "the river",
-         "the great clock", "a map without names", "the door in the wall", "the last page",
-         "the sea of glass", "an empty room", "the evening sky", "the broken lever")
-_HOW = ("slowly", "with great care", "for the third time", "without a word", "in the half light",
-        "as if asleep", "before the rain came", "by the fire", "against all reason", "at last")
-_LINKS = ("and then", "but", "while", "because", "although", "until", "so that")
-
-
-def _clause(rng: np.random.Generator) -> str:
-    def pick(words):  # early words are chosen more often, as in any real text
-        return words[min(int(rng.exponential(len(words) / 3)), len(words) - 1)]
-    tail = f" {pick(_HOW)}" if rng.random() < .6 else ""
-    return f"{pick(_WHO)} {pick(_DID)} {pick(_WHAT)}{tail}"
-
-
-def _sentence(rng: np.random.Generator) -> str:
-    words = _clause(rng)
-    while rng.random() < .45:
-        words += f"{',' if rng.random() < .4 else ''} {_LINKS[rng.integers(len(_LINKS))]} {_clause(rng)}"
-    return words[0].upper() + words[1:] + "."
-
-
-def _wrap(text: str, width: int = 70) -> str:
-    import textwrap
-    return "\n".join(textwrap.wrap(text, width))
-
-
-def story(seed: int = 0, characters: int = 175_000) -> str:
-    """An English text of its own, in lines of at most 70 characters, as long as The Time Machine."""
-    rng = np.random.default_rng(seed)
-    parts, length = ["The Traveller and the Clock, a sample text\n"], 0
-    while length < characters:
-        parts.append(_wrap(" ".join(_sentence(rng) for _ in range(rng.integers(3, 9)))))
-        length += len(parts[-1])
-    return "\n\n".join(parts) + "\n"
-
-
-def novel(seed: int = 1, characters: int = 250_000) -> str:
-    """An English text with dialogue, curly quotes and _emphasis_, in lines of at most 70."""
-    rng = np.random.default_rng(seed)
-    parts, length = ["A Sample Novel\n", "Chapter 1\n", _wrap(
-        "“Impossible, Mr. Bennet, impossible, when I am not acquainted with him myself; "
-        "how can you be so teasing?”")], 0
-    while length < characters:
-        said = _sentence(rng)[:-1].replace("the great clock", "_the great clock_")
-        parts.append(_wrap(f"“{said},” said {_WHO[rng.integers(len(_WHO))]}. {_sentence(rng)}"))
-        length += len(parts[-1])
-    return "\n\n".join(parts) + "\n"
-
-
 # ----------------------------------------------------------------------------------- tables
 
 def wines(rows: int = 4_898, seed: int = 0) -> tuple[pd.DataFrame]:
@@ -344,7 +220,8 @@ def houses(train: int = 1_460, test: int = 1_459, seed: int = 0) -> tuple[pd.Dat
     basement = (area * rng.uniform(.3, .9, n)).round().astype(int)
     garage = rng.choice([0, 1, 2, 3], p=[.06, .26, .56, .12], size=n)
     lot = rng.lognormal(9.1, .45, n).round().astype(int)
-    zone, near = rng.choice(["RL", "RM", "FV", "C (all)"], p=[.78, .15, .05, .02], size=n), rng.integers(0, 12, n)
+    zone = rng.choice(["RL", "RM", "FV", "C (all)"], p=[.78, .15, .05, .02], size=n)
+    near = rng.integers(0, 12, n)
     air = np.where(rng.random(n) < .93, "Y", "N")
     log_price = (9.85 + .11 * quality + .00036 * area + .00008 * basement + .06 * garage
                  + .035 * np.sin(near) + .06 * (air == "Y") - .08 * (zone == "RM")
@@ -354,7 +231,7 @@ def houses(train: int = 1_460, test: int = 1_459, seed: int = 0) -> tuple[pd.Dat
         "MSZoning": zone, "LotFrontage": pd.Series((lot ** .5 * .7).round()).mask(rng.random(n) < .17),
         "LotArea": lot, "Street": np.where(rng.random(n) < .995, "Pave", "Grvl"),
         "Alley": pd.Series(rng.choice(["Grvl", "Pave"], size=n), dtype=object).mask(rng.random(n) < .93),
-        "Neighborhood": np.array(["District%02d" % k for k in range(12)])[near],
+        "Neighborhood": np.array([f"District{k:02}" for k in range(12)])[near],
         "HouseStyle": rng.choice(["1Story", "2Story", "1.5Fin"], p=[.5, .35, .15], size=n),
         "OverallQual": quality, "OverallCond": rng.integers(3, 9, n), "YearBuilt": built,
         "TotalBsmtSF": basement, "CentralAir": air, "GrLivArea": area,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from shared import samples
+from shared import sample_texts, samples
 from shared.batches import Batches
 from shared.training import cosine, evaluate, fit
 
@@ -54,7 +54,7 @@ def test_colour_images_need_more_than_colour():
 
 
 def test_sentences_agree_and_conjugate():
-    pairs = [line.split("\t") for line in samples.sentence_pairs().splitlines()]
+    pairs = [line.split("\t") for line in sample_texts.sentence_pairs().splitlines()]
     assert len(pairs) >= 20_000 and len({tuple(p) for p in pairs}) == len(pairs)
     french = dict((fr, en) for en, fr in pairs)
     assert all(len(p) == 2 for p in pairs)
@@ -67,10 +67,10 @@ def test_sentences_agree_and_conjugate():
 
 
 def test_texts_are_long_enough_and_wrapped():
-    story, novel = samples.story(), samples.novel()
+    story, novel = sample_texts.story(), sample_texts.novel()
     assert len(story) > 170_000 and max(map(len, story.splitlines())) <= 70
     assert "“" in novel and "”" in novel and re.search(r"_\w[^_]*_", novel)
-    assert story == samples.story()
+    assert story == sample_texts.story()
 
 
 def test_tables_have_signal():
