@@ -1,17 +1,19 @@
 """A data set held in memory once; a batch is a slice of a permutation.
 
-No worker processes, no per-example Python. Images stay uint8, on the device if they fit there;
+No worker processes, no per-example Python. Pictures stay uint8, on the device if they fit there;
 a batch is gathered, converted to float, normalised, resized and augmented *as a batch*. A set that
 does not fit is read ahead by one thread.
 """
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -20,11 +22,26 @@ from shared.devices import get_device
 
 Transform = Callable[[Tensor], Tensor]
 
+READ_AHEAD = 256 << 20  # bytes of a streamed set that are held at once
+
+
+def whole_number(name: str, value) -> int:
+    """``value`` as an int, whatever library it comes from; ValueError unless it is 1 or more."""
+    try:
+        number = 0 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise ValueError(f"{name} must be a whole number from 1 up, got {value!r}")
+    return number
+
 
 def _to_float(X: Tensor) -> Tensor:
     """uint8 pictures become floats between 0 and 1; everything else stays as it is."""
+    if X.dtype != torch.uint8 or X.ndim != 4 or X.shape[1] not in (1, 3, 4):
+        return X
     # converting first and scaling in place is faster than X / 255, a slow loop over mixed types
-    return X.float().mul_(1 / 255) if X.dtype == torch.uint8 else X
+    return X.float().mul_(1 / 255)
 
 
 class Batches:
@@ -34,43 +51,41 @@ class Batches:
     ``X, y``, or `shared.data.Examples`). Each batch is a tuple of tensors on ``device``, the
     first one passed through ``transforms``. The last batch is kept even when it is short.
 
+    Pictures, that is uint8 of shape (examples, channels, height, width) with 1, 3 or 4 channels,
+    come out as floats between 0 and 1 if they are the first tensor; all other tensors keep their type.
+
     ``shuffle``: a new permutation each epoch, drawn on the CPU from ``seed``, so the order does
     not depend on the device. ``device_bytes``: keep the set on the device only if it is not larger
     than this (by default, a quarter of a GPU's free memory); otherwise it stays where it is, and a
-    thread gathers and copies the next batches while the current one is used.
+    thread gathers and copies the next batches while the current one is used. Of a set that is read
+    ahead in this way, at most ``READ_AHEAD`` bytes (256 MiB) are held at once, or four batches if
+    these are larger.
 
     A set larger than memory may be mapped from a file (``torch.from_file``, or ``numpy.load`` with
     ``mmap_mode="r"`` and ``torch.from_numpy``): pass ``device_bytes=0`` to read it ahead, and a
     ``block_size``, say 1,000. Then blocks of so many neighbours are shuffled, and examples within
     groups of 16 blocks, so that a disk reads neighbours together.
 
-    Raises ValueError if the tensors do not fit together or a size is not positive.
+    Raises ValueError if the tensors do not fit together, if they hold no example, or if a size is
+    not a whole number from 1 up.
     """
 
     def __init__(self, examples: Sequence[Tensor], batch_size: int, *, shuffle: bool = False,
                  seed: int = 0, device: str | torch.device | None = None,
                  transforms: Sequence[Transform] = (), device_bytes: int | None = None, block_size: int = 1):
-        tensors = tuple(examples)
-        if not tensors or not all(isinstance(t, Tensor) and t.ndim for t in tensors):
-            raise ValueError("examples must be tensors with a first axis that counts examples, "
-                             f"got {[type(t).__name__ for t in tensors]}")
-        lengths = [len(t) for t in tensors]
-        if len(set(lengths)) != 1:
-            raise ValueError("the tensors must have equally many examples, "
-                             f"got {lengths} (shapes {[tuple(t.shape) for t in tensors]})")
-        for name, size in ("batch_size", batch_size), ("block_size", block_size):
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise ValueError(f"{name} must be a whole number from 1 up, got {size!r}")
+        tensors = _check_examples(examples)
+        self.batch_size = whole_number("batch_size", batch_size)
+        self.block_size = whole_number("block_size", block_size)
         self.name = getattr(examples, "name", "")
         self.real = getattr(examples, "real", True)
-        self.batch_size, self.shuffle, self.block_size = batch_size, shuffle, block_size
-        self.num_examples = lengths[0]
+        self.shuffle, self.num_examples = shuffle, len(tensors[0])
         self.device = get_device(device)
         self.transforms = tuple(transforms)
         self._generator = torch.Generator().manual_seed(seed)
         allowed = _allowed_bytes(self.device) if device_bytes is None else device_bytes
         self.resident = sum(t.nbytes for t in tensors) <= allowed
         self.tensors = tuple(t.to(self.device) for t in tensors) if self.resident else tensors
+        self._transfer = None if self.resident else _Transfer(self.device)
 
     def __len__(self) -> int:
         """Batches per epoch, a short last one included."""
@@ -100,33 +115,36 @@ class Batches:
         return (X, *batch[1:])
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        order = self.order()
-        yield from self._batches((order.to(self.device) if self.resident else order).split(self.batch_size))
+        yield from self._batches(self.order().split(self.batch_size))
 
-    def share(self, rank: int, world_size: int) -> Iterator[tuple[tuple[Tensor, ...], int]]:
-        """Of each batch, the part of one process among several (every world_size-th example, from the
-        rank-th), and how many processes have this same part: 1, but a batch with less examples than
-        processes goes to all of them whole."""
+    def share(self, rank: int, world_size: int) -> Iterator[tuple[tuple[Tensor, ...], bool]]:
+        """Pairs (batch, counts): of each batch the part of process ``rank`` among ``world_size``, every
+        world_size-th example from the rank-th, and whether this process counts it. All do, but a batch
+        with fewer examples than processes goes whole to all of them, and only process 0 counts it."""
         whole = self.order().split(self.batch_size)
-        copies = [1 if len(index) >= world_size else world_size for index in whole]
-        parts = [index[rank::world_size] if n == 1 else index for index, n in zip(whole, copies)]
-        return zip(self._batches([part.to(self.device) for part in parts] if self.resident else parts), copies)
+        shared = [len(index) >= world_size for index in whole]
+        parts = [index[rank::world_size] if part else index for index, part in zip(whole, shared)]
+        yield from zip(self._batches(parts), (part or rank == 0 for part in shared))
 
     def _batches(self, indices: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
         if self.resident:
-            return map(self._finish, map(self._gather, indices))
-        several = [indices[i:i + 16] for i in range(0, len(indices), 16)]  # at once: a thread costs time, too
-        return map(self._finish, chain.from_iterable(_read_ahead(self._fetch, several)))
+            on_device = torch.cat(list(indices)).to(self.device).split([len(i) for i in indices])
+            return map(self._finish, map(self._gather, on_device))
+        batch_bytes = sum(t.nbytes for t in self.tensors) * self.batch_size / self.num_examples
+        # several batches at once, as a thread costs time, too. Held at once are four such portions: that of
+        # the last batch, that of the next one, and two that are read ahead
+        n = max(1, min(16, int(READ_AHEAD / 4 / batch_bytes)))
+        portions = [indices[i:i + n] for i in range(0, len(indices), n)]
+        return map(self._finish, chain.from_iterable(map(self._receive, _read_ahead(self._fetch, portions))))
 
-    def _fetch(self, indices: Sequence[Tensor]) -> Iterator[tuple[Tensor, ...]]:
-        """Several batches from host memory or a file to the device; a GPU copies pinned memory while it
-        computes. NumPy gathers in this one thread, torch would start as many again as there are cores."""
+    def _fetch(self, indices: Sequence[Tensor]) -> tuple:
+        """A portion of batches on its way from host memory or a file to the device (in the thread)."""
         index = torch.cat(list(indices)).numpy()
-        parts = (torch.from_numpy(t.numpy().take(index, axis=0)) for t in self.tensors)
-        if self.device.type == "cuda":
-            parts = (t.pin_memory() for t in parts)
-        sizes = [len(i) for i in indices]
-        return zip(*[t.to(self.device, non_blocking=True).split(sizes) for t in parts])
+        return [len(i) for i in indices], *self._transfer.send([_rows(t, index) for t in self.tensors])
+
+    def _receive(self, portion: tuple) -> Iterator[tuple[Tensor, ...]]:
+        sizes, tensors, event = portion
+        return zip(*[t.split(sizes) for t in self._transfer.receive(tensors, event)])
 
     def state_dict(self) -> dict:
         return {"generator": self._generator.get_state()}
@@ -138,6 +156,53 @@ class Batches:
         where = "on" if self.resident else "streamed to"
         return (f"Batches({self.name or 'tensors'}: {self.num_examples:,} examples, "
                 f"{len(self)} batches of {self.batch_size}, {where} {self.device})")
+
+
+def _check_examples(examples: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    if isinstance(examples, Tensor):
+        raise ValueError("examples must be a tuple of tensors, got one tensor of shape "
+                         f"{tuple(examples.shape)}; write (X, y), or (X,) without targets")
+    tensors = tuple(examples)
+    if not tensors or not all(isinstance(t, Tensor) and t.ndim for t in tensors):
+        raise ValueError("examples must be tensors with a first axis that counts examples, "
+                         f"got {[type(t).__name__ for t in tensors]}")
+    lengths, shapes = [len(t) for t in tensors], [tuple(t.shape) for t in tensors]
+    if len(set(lengths)) != 1:
+        raise ValueError(f"the tensors must have equally many examples, got {lengths} (shapes {shapes})")
+    if not lengths[0]:
+        raise ValueError(f"there must be at least one example, got none (shapes {shapes})")
+    return tensors
+
+
+def _rows(t: Tensor, index: np.ndarray) -> Tensor:
+    """The chosen rows, gathered by NumPy: in a thread, torch would start as many again as there are cores."""
+    if t.dtype == torch.bfloat16:  # which NumPy does not know
+        return _rows(t.view(torch.int16), index).view(torch.bfloat16)
+    return torch.from_numpy(t.numpy()[index])  # unlike take, it never copies a tensor that is a view first
+
+
+class _Transfer:
+    """The way from host memory to the device. On CUDA the copies run on a stream of their own, while
+    the GPU computes, and the stream that uses them waits until they have arrived."""
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        self.stream = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def send(self, tensors: Sequence[Tensor]) -> tuple[list[Tensor], torch.cuda.Event | None]:
+        if self.stream is None:
+            return [t.to(self.device) for t in tensors], None
+        with torch.cuda.stream(self.stream):
+            copies = [t.pin_memory().to(self.device, non_blocking=True) for t in tensors]
+            return copies, self.stream.record_event()
+
+    def receive(self, copies: list[Tensor], event: torch.cuda.Event | None) -> list[Tensor]:
+        if event is not None:
+            user = torch.cuda.current_stream(self.device)
+            user.wait_event(event)
+            for t in copies:
+                t.record_stream(user)  # their memory is not given to another copy before they are used
+        return copies
 
 
 def _read_ahead(function: Callable, arguments: Iterable, count: int = 2) -> Iterator:
@@ -167,6 +232,12 @@ def _allowed_bytes(device: torch.device) -> float:
 
 # --- transforms: functions of a float batch (examples, channels, height, width) on the device
 
+def _check_pictures(transform: str, X: Tensor) -> None:
+    if X.ndim != 4:
+        raise ValueError(f"{transform} takes a batch (examples, channels, height, width), got shape "
+                         f"{tuple(X.shape)}; X[:, None] adds a channel")
+
+
 def normalize(mean: Sequence[float], std: Sequence[float]) -> Transform:
     """Subtract the mean and divide by the standard deviation, channel by channel."""
     m, s = torch.tensor(mean).view(-1, 1, 1), torch.tensor(std).view(-1, 1, 1)
@@ -179,15 +250,18 @@ def resize(size: int) -> Transform:
 
 
 def random_flip(X: Tensor) -> Tensor:
-    """Mirror about half of the images left to right."""
+    """Mirror about half of the images left to right. ValueError unless X is (n, c, h, w)."""
+    _check_pictures("random_flip", X)
     chosen = torch.rand(len(X)).lt(.5).to(X.device).view(-1, 1, 1, 1)
     return torch.where(chosen, X.flip(-1), X)
 
 
 def random_shift(pixels: int, padding: str = "constant") -> Transform:
     """Move each image by up to ``pixels`` up, down, left and right; fill with zeros, or as the
-    ``padding`` of `torch.nn.functional.pad` says, for example "reflect"."""
+    ``padding`` of `torch.nn.functional.pad` says, for example "reflect". ValueError unless the images
+    are (n, c, h, w)."""
     def shift(X: Tensor) -> Tensor:
+        _check_pictures("random_shift", X)
         n, c, h, w = X.shape
         padded = F.pad(X, (pixels,) * 4, mode=padding)                  # (n, c, h + 2p, w + 2p)
         down, right = torch.randint(0, 2 * pixels + 1, (2, n, 1, 1, 1)).to(X.device)
