@@ -1,5 +1,5 @@
-"""Encoder and decoder for translation: the interface, the plain GRU model of Sutskever et al. (2014)
-and Cho et al. (2014), the model with attention of Bahdanau et al. (2015), and greedy translation.
+"""Encoder and decoder for translation: the plain GRU model of Sutskever et al. (2014) and Cho et al.
+(2014), the model with attention of Bahdanau et al. (2015), their training, and greedy translation.
 
 Chapters 29 and 31 build these piece by piece. Everything is (batch, steps, ...).
 """
@@ -19,32 +19,20 @@ from shared.training import Record, cosine, fit
 from shared.translation import BOS, EOS, PAD, Pairs, build_array_nmt
 
 
-class Encoder(nn.Module):
-    """Reads the source: ``forward(source, lengths)`` returns what the decoder's init_state wants."""
-    def forward(self, source: Tensor, lengths: Tensor):
-        raise NotImplementedError
-
-
-class Decoder(nn.Module):
-    """Writes the target: ``forward(tokens, state)`` returns features (batch, steps, size) and the new
-    state, so that it may be given a whole sentence (teacher forcing) or one token after another;
-    ``dense`` makes scores of the next word from features."""
-    dense: nn.Linear
-
-    def init_state(self, encoded, lengths: Tensor):
-        raise NotImplementedError
-
-    def forward(self, tokens: Tensor, state):
-        raise NotImplementedError
-
-
 class EncoderDecoder(nn.Module):
     """Scores (real tokens, vocab) of each target token, given the source and the tokens before it.
 
     Padding is left out *before* the output layer, the most expensive one: the rows are those of
     ``tokens[tokens != pad]``, sentence after sentence.
+
+    encoder   ``encoder(source, lengths)`` reads the source (batch, steps) with its lengths (batch,) and
+              returns whatever ``decoder.init_state`` wants
+    decoder   ``init_state(encoded, lengths)`` gives a first state; ``decoder(tokens, state)`` returns
+              features (batch, steps, size) and the new state, so that it may be given a whole sentence
+              (teacher forcing) or one token after another; ``dense`` makes scores (..., vocab) of the
+              next word from features
     """
-    def __init__(self, encoder: Encoder, decoder: Decoder, pad: int):
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, pad: int):
         super().__init__()
         self.encoder, self.decoder, self.pad = encoder, decoder, pad
 
@@ -53,10 +41,11 @@ class EncoderDecoder(nn.Module):
         return self.decoder.dense(self.decoder(tokens, state)[0][tokens != self.pad])
 
 
-class Seq2SeqEncoder(Encoder):
+class Seq2SeqEncoder(nn.Module):
     """Embedding and GRU. Returns the states of all steps (batch, steps, hidden), zero behind the
     sentence's end, and the state after each sentence's last word (layers, batch, hidden)."""
-    def __init__(self, vocab_size: int, embed_size: int, num_hiddens: int, num_layers: int = 1, dropout: float = 0):
+    def __init__(self, vocab_size: int, embed_size: int, num_hiddens: int, num_layers: int = 1,
+                 dropout: float = 0):
         super().__init__()
         self.embedding, self.dropout = nn.Embedding(vocab_size, embed_size), nn.Dropout(dropout)
         self.rnn = nn.GRU(embed_size, num_hiddens, num_layers, batch_first=True,
@@ -69,9 +58,10 @@ class Seq2SeqEncoder(Encoder):
         return pad_packed_sequence(states, batch_first=True, total_length=source.shape[1])[0], last
 
 
-class Seq2SeqDecoder(Decoder):
+class Seq2SeqDecoder(nn.Module):
     """A GRU that starts from the encoder's last state and sees it again at every step."""
-    def __init__(self, vocab_size: int, embed_size: int, num_hiddens: int, num_layers: int = 1, dropout: float = 0):
+    def __init__(self, vocab_size: int, embed_size: int, num_hiddens: int, num_layers: int = 1,
+                 dropout: float = 0):
         super().__init__()
         self.embedding, self.dropout = nn.Embedding(vocab_size, embed_size), nn.Dropout(dropout)
         self.rnn = nn.GRU(embed_size + num_hiddens, num_hiddens, num_layers, batch_first=True,
@@ -79,10 +69,10 @@ class Seq2SeqDecoder(Decoder):
         self.dense = nn.Linear(num_hiddens, vocab_size)
 
     def init_state(self, encoded: tuple[Tensor, Tensor], lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return encoded[1], encoded[1][-1]  # the state, and the context that stays
+        return encoded[1], encoded[1][-1]                               # the state; the context, which stays
 
     def forward(self, tokens: Tensor, state: tuple[Tensor, Tensor]):
-        H, context = state                                              # (layers, batch, hidden), (batch, hidden)
+        H, context = state                                    # (layers, batch, hidden), (batch, hidden)
         X = self.dropout(self.embedding(tokens))                        # (batch, steps, embed)
         repeated = context[:, None].expand(-1, X.shape[1], -1)          # (batch, steps, hidden)
         Y, H = self.rnn(torch.cat([X, repeated], 2), H)
@@ -110,36 +100,41 @@ def masked_softmax(scores: Tensor, lengths: Tensor | None) -> Tensor:
 
 
 class AdditiveAttention(nn.Module):
-    """Scores w_v . tanh(W_q q + W_k k) (Bahdanau et al. 2015). ``weights`` keeps the last weights.
+    """Scores w_v . tanh(W_q q + W_k k) (Bahdanau et al. 2015). ``weights`` keeps the last weights, to
+    be looked at: without a graph.
 
     ``keys_ready`` (batch, keys, hidden) are W_k k, computed once where the keys stay the same.
     """
     def __init__(self, query_size: int, key_size: int, num_hiddens: int, dropout: float = 0):
         super().__init__()
-        self.W_q, self.W_k = nn.Linear(query_size, num_hiddens, False), nn.Linear(key_size, num_hiddens, False)
+        self.W_q = nn.Linear(query_size, num_hiddens, bias=False)
+        self.W_k = nn.Linear(key_size, num_hiddens, bias=False)
         self.w_v, self.dropout = nn.Linear(num_hiddens, 1, bias=False), nn.Dropout(dropout)
 
     def forward(self, queries: Tensor, keys: Tensor, values: Tensor, lengths: Tensor | None = None,
                 keys_ready: Tensor | None = None) -> Tensor:
         K = self.W_k(keys) if keys_ready is None else keys_ready        # (batch, keys, hidden)
         pairs = torch.tanh(self.W_q(queries)[:, :, None] + K[:, None])  # (batch, queries, keys, hidden)
-        self.weights = masked_softmax(self.w_v(pairs)[..., 0], lengths)
-        return self.dropout(self.weights) @ values                      # (batch, queries, values)
+        weights = masked_softmax(self.w_v(pairs)[..., 0], lengths)      # (batch, queries, keys)
+        self.weights = weights.detach()
+        return self.dropout(weights) @ values                           # (batch, queries, values)
 
 
 class DotProductAttention(nn.Module):
-    """Scores q . k / sqrt(d) (Vaswani et al. 2017). ``weights`` keeps the last weights."""
+    """Scores q . k / sqrt(d) (Vaswani et al. 2017). ``weights`` keeps the last weights, without a graph."""
     def __init__(self, dropout: float = 0):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, queries: Tensor, keys: Tensor, values: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, queries: Tensor, keys: Tensor, values: Tensor,
+                lengths: Tensor | None = None) -> Tensor:
         scores = queries @ keys.transpose(1, 2) / math.sqrt(queries.shape[-1])  # (batch, queries, keys)
-        self.weights = masked_softmax(scores, lengths)
-        return self.dropout(self.weights) @ values                      # (batch, queries, values)
+        weights = masked_softmax(scores, lengths)
+        self.weights = weights.detach()
+        return self.dropout(weights) @ values                           # (batch, queries, values)
 
 
-class AttentionDecoder(Decoder):
+class AttentionDecoder(nn.Module):
     """A GRU whose context is looked up anew at each step, with its own state as the query. The
     weights of the last call are in ``weights`` (batch, steps, source steps)."""
     def __init__(self, vocab_size: int, embed_size: int, num_hiddens: int, dropout: float = 0):
@@ -154,7 +149,7 @@ class AttentionDecoder(Decoder):
         return last[-1], states, self.attention.W_k(states), lengths
 
     def forward(self, tokens: Tensor, state):
-        H, states, keys, lengths = state          # (batch, hidden), (batch, source steps, hidden) twice, (batch,)
+        H, states, keys, lengths = state  # (batch, hidden), (batch, source steps, hidden) twice, (batch,)
         outputs, weights = [], []
         for X in self.dropout(self.embedding(tokens)).unbind(1):        # (batch, embed)
             context = self.attention(H[:, None], states, states, lengths, keys)[:, 0]  # (batch, hidden)
@@ -177,8 +172,8 @@ class SentenceBatches(Batches):
         return (*inputs, target[target != self.pad])
 
 
-def train_seq2seq(net: EncoderDecoder, pairs: Pairs, *, num_epochs: int, lr: float = .005, batch_size: int = 128,
-                  seed: int = 0, device=None, **options) -> Record:
+def train_seq2seq(net: EncoderDecoder, pairs: Pairs, *, num_epochs: int, lr: float = .005,
+                  batch_size: int = 128, seed: int = 0, device=None, **options) -> Record:
     """Teacher forcing with `shared.training.fit`: Adam with a falling rate, and clipping. The loss and
     the accuracy are means over real tokens. Further options go to fit."""
     batches = SentenceBatches(pairs, batch_size, shuffle=True, seed=seed, device=device)
@@ -189,15 +184,21 @@ def train_seq2seq(net: EncoderDecoder, pairs: Pairs, *, num_epochs: int, lr: flo
 @torch.no_grad()
 def translate(net: EncoderDecoder, sentences: Sequence[Sequence[str]], pairs: Pairs) -> list[list[str]]:
     """Greedy translation of sentences given as lists of words, all at once: at each step the most
-    probable word, until <eos> or ``pairs.num_steps`` words."""
+    probable word, until <eos> or ``pairs.num_steps`` words. In evaluation mode, which is undone
+    afterwards."""
     device, vocab = next(net.parameters()).device, pairs.target_vocab
-    net.eval()
-    source, lengths = (part.to(device) for part in build_array_nmt(sentences, pairs.source_vocab, pairs.num_steps))
-    state = net.decoder.init_state(net.encoder(source, lengths), lengths)
+    source, lengths = build_array_nmt(sentences, pairs.source_vocab, pairs.num_steps)
+    source, lengths = source.to(device), lengths.to(device)
     token, tokens = torch.full((len(sentences), 1), vocab[BOS], device=device), []
-    for _ in range(pairs.num_steps):
-        features, state = net.decoder(token, state)                     # (sentences, 1, size)
-        token = net.decoder.dense(features).argmax(2)                   # (sentences, 1)
-        tokens.append(token)
+    was_training = net.training
+    net.eval()
+    try:
+        state = net.decoder.init_state(net.encoder(source, lengths), lengths)
+        for _ in range(pairs.num_steps):
+            features, state = net.decoder(token, state)                 # (sentences, 1, size)
+            token = net.decoder.dense(features).argmax(2)               # (sentences, 1)
+            tokens.append(token)
+    finally:
+        net.train(was_training)
     written = [vocab.to_tokens(row) for row in torch.cat(tokens, 1)]
     return [row[:row.index(EOS)] if EOS in row else row for row in written]

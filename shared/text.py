@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from shared.batches import whole_number
 from shared.devices import get_device
 
 
@@ -44,7 +45,8 @@ class Vocab:
     reserved_tokens   get numbers whether they occur or not, such as ``["<pad>", "<bos>", "<eos>"]``
 
     ``vocab[token]`` is a number and ``vocab[[...]]`` a list of numbers (a tuple is one token: a pair
-    of words, say); `encode` gives a tensor, quickly; `to_tokens` goes back. ``token_freqs`` is the list of (token, count), most frequent first.
+    of words, say); `encode` gives a tensor, quickly; `to_tokens` goes back. ``token_freqs`` is the
+    list of (token, count), most frequent first.
     """
 
     UNKNOWN = "<unk>"
@@ -105,17 +107,15 @@ class Vocab:
         return self.idx_to_token[indices]
 
 
-def _as_corpus(corpus, num_steps: int, batch_size: int = 1) -> Tensor:
-    for name, value in (("batch_size", batch_size), ("num_steps", num_steps)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name} must be a whole number from 1 up, got {value!r}")
+def _checked(corpus, batch_size: int, num_steps: int) -> tuple[Tensor, int, int]:
+    batch_size, num_steps = whole_number("batch_size", batch_size), whole_number("num_steps", num_steps)
     corpus = torch.as_tensor(corpus)
     if corpus.ndim != 1:
         raise ValueError(f"the corpus must be a vector of token numbers, got shape {tuple(corpus.shape)}")
     if len(corpus) < batch_size * num_steps + 1:
         raise ValueError(f"{len(corpus)} tokens do not fill one batch of {batch_size} x {num_steps}: at "
                          f"least {batch_size * num_steps + 1} are needed (the last one only as a target)")
-    return corpus
+    return corpus, batch_size, num_steps
 
 
 def windows(corpus: Sequence[int] | Tensor, num_steps: int) -> tuple[Tensor, Tensor]:
@@ -124,14 +124,22 @@ def windows(corpus: Sequence[int] | Tensor, num_steps: int) -> tuple[Tensor, Ten
 
     Neighbouring windows overlap, so an epoch over them sees almost every token num_steps times.
     """
-    corpus = _as_corpus(corpus, num_steps)
+    corpus, _, num_steps = _checked(corpus, 1, num_steps)
     return corpus[:-1].unfold(0, num_steps, 1), corpus[1:].unfold(0, num_steps, 1)
 
 
+def _num_starts(corpus: Tensor, batch_size: int, num_steps: int) -> int:
+    """An epoch may start at any of the first num_steps tokens that leaves enough for one batch."""
+    return min(num_steps, len(corpus) - batch_size * num_steps)
+
+
+def _num_batches(corpus: Tensor, batch_size: int, num_steps: int) -> int:
+    """How many batches can be filled from every start, and so the batches of every epoch."""
+    return (len(corpus) - _num_starts(corpus, batch_size, num_steps)) // (batch_size * num_steps)
+
+
 def _offset(corpus: Tensor, batch_size: int, num_steps: int, generator) -> int:
-    """A random start in the first num_steps tokens that leaves enough for one batch."""
-    room = len(corpus) - 1 - batch_size * num_steps
-    return int(torch.randint(min(num_steps, room + 1), (), generator=generator))
+    return int(torch.randint(_num_starts(corpus, batch_size, num_steps), (), generator=generator))
 
 
 def seq_data_iter_random(corpus: Sequence[int] | Tensor, batch_size: int, num_steps: int,
@@ -139,14 +147,16 @@ def seq_data_iter_random(corpus: Sequence[int] | Tensor, batch_size: int, num_st
     """Batches ``X, y`` of shape (batch_size, num_steps) cut at random places.
 
     From a random start, the corpus is cut into pieces of num_steps tokens, and the pieces come in
-    random order: no token is used twice. Pieces that do not fill a batch are left for another epoch.
+    random order: no token is used twice. The number of batches does not depend on the start; pieces
+    that are left over come in another epoch.
     """
-    corpus = _as_corpus(corpus, num_steps, batch_size)
+    corpus, batch_size, num_steps = _checked(corpus, batch_size, num_steps)
+    num_batches = _num_batches(corpus, batch_size, num_steps)
     corpus = corpus[_offset(corpus, batch_size, num_steps, generator):]
     num_pieces = (len(corpus) - 1) // num_steps
     starts = num_steps * torch.randperm(num_pieces, generator=generator).to(corpus.device)
     X, y = windows(corpus, num_steps)
-    for piece in starts[:num_pieces // batch_size * batch_size].split(batch_size):
+    for piece in starts[:num_batches * batch_size].split(batch_size):
         yield X[piece], y[piece]
 
 
@@ -156,13 +166,15 @@ def seq_data_iter_sequential(corpus: Sequence[int] | Tensor, batch_size: int, nu
     row of the batch before ended, so a hidden state can be carried from batch to batch.
 
     From a random start, the corpus is cut into batch_size equally long stretches, one for each row.
+    The number of batches does not depend on the start.
     """
-    corpus = _as_corpus(corpus, num_steps, batch_size)
+    corpus, batch_size, num_steps = _checked(corpus, batch_size, num_steps)
+    num_batches = _num_batches(corpus, batch_size, num_steps)
     corpus = corpus[_offset(corpus, batch_size, num_steps, generator):]
     length = (len(corpus) - 1) // batch_size
     Xs = corpus[:batch_size * length].view(batch_size, length)
     ys = corpus[1:batch_size * length + 1].view(batch_size, length)
-    for i in range(0, length // num_steps * num_steps, num_steps):
+    for i in range(0, num_batches * num_steps, num_steps):
         yield Xs[:, i:i + num_steps], ys[:, i:i + num_steps]
 
 
@@ -170,15 +182,26 @@ class SeqDataLoader:
     """Goes through a corpus again each epoch, with `seq_data_iter_random` or
     `seq_data_iter_sequential`, from another random start each time (drawn on the CPU from ``seed``).
     ``name`` and ``real`` are those of the text, so that figures and claims know what they are about.
+    The state is that of the random starts: with it, a run that goes on later sees the same batches.
     """
 
     def __init__(self, corpus: Sequence[int] | Tensor, batch_size: int, num_steps: int, *,
                  random: bool, seed: int = 0, device: str | torch.device | None = None, text=None):
-        self.corpus = _as_corpus(corpus, num_steps, batch_size).to(get_device(device))
-        self.batch_size, self.num_steps, self.random = batch_size, num_steps, random
+        corpus, self.batch_size, self.num_steps = _checked(corpus, batch_size, num_steps)
+        self.corpus, self.random = corpus.to(get_device(device)), random
         self.name, self.real = getattr(text, "name", ""), getattr(text, "real", True)
         self._generator = torch.Generator().manual_seed(seed)
+
+    def __len__(self) -> int:
+        """Batches per epoch, of every epoch."""
+        return _num_batches(self.corpus, self.batch_size, self.num_steps)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         batches = seq_data_iter_random if self.random else seq_data_iter_sequential
         return batches(self.corpus, self.batch_size, self.num_steps, self._generator)
+
+    def state_dict(self) -> dict:
+        return {"generator": self._generator.get_state()}
+
+    def load_state_dict(self, state: dict) -> None:
+        self._generator.set_state(state["generator"])
