@@ -3,13 +3,15 @@
 It holds what several chapters need and none should retype. One file, one idea:
 
     devices    choose a device, seed, measure time, describe the machine
-    data       the data sets: where they are looked for, checked and loaded
+    fetch      where a data set is looked for, downloads, checksums, the cache
+    data       the data sets and their loaders
     samples    stand-ins with the same shapes, drawn here, for machines without network
     batches    the whole set in memory, a batch as a slice of a permutation
     text       tokens, vocabulary, sequence batches
     translation, seq2seq   pairs of sentences, BLEU; encoders, decoders, attention
-    training   fit, evaluate, the record of a run, checkpoints
-    processes  several processes, started by torchrun, train one model
+    training   fit and evaluate; around them
+    meters, checkpoints, diagnosis, progress, processes   sums and records, files, errors, the live
+               curve, several processes started by torchrun
     plots      curves, image grids, heat maps, the explorer
     checks     agree (ours against a reference) and expect (a claim)
 
@@ -21,7 +23,7 @@ first are silenced here, so that a chapter speaks once.)
 import os
 import sys
 
-if int(os.environ.get("RANK", 0)) > 0:
+if "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("RANK", 0)) > 0:
     sys.stdout = open(os.devnull, "w", encoding="utf-8")
 
-__version__ = "0.1.0"
+__version__ = "0.3.0"

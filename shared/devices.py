@@ -36,7 +36,7 @@ def _present(kind: str) -> bool:
     return bool(backend is not None and backend.is_available())
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _choose(wanted: str | None) -> torch.device:
     if wanted is not None:
         try:

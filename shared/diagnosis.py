@@ -85,8 +85,9 @@ class Watch:
         """All losses, and with them a last wrong gradient that has just reached the parameters."""
         self._check()
         if name := self._first_not_finite():
-            raise NonFiniteLoss(f"after the last step of epoch {self.epoch + 1} {name} is not finite, though the loss "
-                                f"still was: its gradient is wrong, as the slope of a root or a logarithm at 0. {ADVICE}")
+            raise NonFiniteLoss(f"after the last step of epoch {self.epoch + 1} {name} is not finite, though the "
+                                f"loss still was: its gradient is wrong, as the slope of a root or a logarithm at 0. "
+                                f"{ADVICE}")
         self.epoch += 1
 
     def test_loss(self, l: float) -> None:

@@ -72,7 +72,7 @@ def share(batches: Iterable) -> Iterator[tuple[tuple, bool]]:
         parts = batches.share(rank(), world_size())
     else:
         parts = ((batch, rank() == 0) for batch in batches)
-    for part, _counts in parts:
+    for part, _counts in parts:  # noqa: UP028 (the module's _counts is set, too)
         yield part, _counts
 
 
@@ -118,7 +118,8 @@ def several(net: nn.Module, device: torch.device) -> Iterator[nn.Module]:
     if world_size() == 1:
         yield net
         return
-    layers = [layer for layer in net.modules() if isinstance(layer, _BatchNorm) and not isinstance(layer, SyncBatchNorm)]
+    layers = [layer for layer in net.modules()
+              if isinstance(layer, _BatchNorm) and not isinstance(layer, SyncBatchNorm)]
     for layer in layers:  # PyTorch's SyncBatchNorm does this on GPUs only
         layer.forward = types.MethodType(_normalise_over_processes, layer)
     _seed_apart()
