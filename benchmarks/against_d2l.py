@@ -28,8 +28,8 @@ from benchmarks.common import save, take_turns
 from benchmarks.models import channels_last, classic_lenet, linear, mlp
 from shared import data
 from shared.batches import Batches, resize
-from shared.data import find
 from shared.devices import get_device, seed_all
+from shared.fetch import sources
 from shared.text import SeqDataLoader, Vocab, letters_only
 from shared.training import fit
 
@@ -43,7 +43,8 @@ def d2l_folder() -> Iterator[None]:
     with tempfile.TemporaryDirectory() as folder:
         raw = Path(folder) / "data" / "FashionMNIST" / "raw"
         raw.mkdir(parents=True)
-        for path in find("fashion-mnist")[1].values():
+        _, paths = next(sources("fashion-mnist", data.SPECS))
+        for path in paths.values():
             with gzip.open(path) as packed, open(raw / path.stem, "wb") as unpacked:
                 shutil.copyfileobj(packed, unpacked)
         (Path(folder) / "work").mkdir()
@@ -55,7 +56,7 @@ def d2l_folder() -> Iterator[None]:
 
 
 def go_through(batches: Iterable) -> None:
-    for X, y in batches:
+    for _ in batches:
         pass
 
 
@@ -106,8 +107,9 @@ def images(d2l, fashion) -> dict:
     if get_device().type == "cuda":  # an hour on a processor; here also in bfloat16 and channels last
         net, optimizer, their_net, _ = pair(lambda: d2l.resnet18(10, 1), .05)
         net.to(memory_format=torch.channels_last)
-        ours_96, ours_test_96 = (Batches(part, 256, shuffle=part is fashion.train, transforms=[resize(96), channels_last])
-                                 for part in (fashion.train, fashion.test))
+        ours_96, ours_test_96 = (
+            Batches(part, 256, shuffle=part is fashion.train, transforms=[resize(96), channels_last])
+            for part in (fashion.train, fashion.test))
         with contextlib.redirect_stdout(io.StringIO()):
             results["ResNet-18 at 96x96, one epoch with test"] = take_turns(
                 lambda: fit(net, ours_96, ours_test_96, optimizer=optimizer, **quiet),

@@ -77,9 +77,9 @@ def translation_table(record: dict) -> str:
     s = record["settings"]
     return section(record, "English to French: held-out BLEU",
                    f"Corpus BLEU, in per cent, on {s['held_out']:,} held-out sentences, none of which, source or "
-                   f"target, is among the {s['pairs']:,} pairs of the training part; {s['num_epochs']} epochs. The last "
-                   "but one column is the mean BLEU of the four sentences that *Dive into Deep Learning* prints, three "
-                   "of which are in its training part.",
+                   f"target, is among the {s['pairs']:,} pairs of the training part; {s['num_epochs']} epochs. The "
+                   "last but one column is the mean BLEU of the four sentences that *Dive into Deep Learning* prints, "
+                   "three of which are in its training part.",
                    ("model", "seeds", "held-out BLEU", "BLEU of the four sentences", "seconds of training"),
                    lambda name, r: (name, r["bleu"]["n"], percent(r["bleu"], ".1f"), number(r["four"], ".2f"),
                                     number(r["seconds"], ".0f")))
@@ -108,8 +108,8 @@ def scale_table(record: dict) -> str:
                    "last row, with the same set in memory. There the process could not hold it (it may use "
                    f"{record['settings']['allowed'] >> 20} MiB more than at its start): a thread reads blocks of the "
                    "file ahead, from the disk, since the system's cache is emptied before.",
-                   ("set", "its megabytes", "examples per second, training", "ratio", "examples per second, loader alone",
-                    "megabytes beyond the set"), row)
+                   ("set", "its megabytes", "examples per second, training", "ratio",
+                    "examples per second, loader alone", "megabytes beyond the set"), row)
 
 
 def gpu_table(record: dict) -> str:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from benchmarks.common import save, spread
 from shared import data
 from shared.devices import seed_all
-from shared.seq2seq import (AttentionDecoder, EncoderDecoder, Seq2SeqDecoder, Seq2SeqEncoder, train_seq2seq,
-                            translate)
+from shared.seq2seq import AttentionDecoder, EncoderDecoder, Seq2SeqDecoder, Seq2SeqEncoder, train_seq2seq, translate
 from shared.translation import PAD, bleu, corpus_bleu, load_data_nmt
 
 DECODERS = {"GRU encoder and decoder": Seq2SeqDecoder, "the same with attention": AttentionDecoder}

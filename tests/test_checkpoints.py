@@ -132,7 +132,8 @@ def path(toy, tmp_path):
     ("made with Adam, not SGD", dict(optimizer=lambda net: torch.optim.SGD(net.parameters(), .01))),
     (r"learning rate is \[0.01\], not \[0.1\]", dict(optimizer=lambda net: adam(net, lr=.1))),
     ("its optimizer has weight_decay=0, not 0.5", dict(optimizer=lambda net: adam(net, weight_decay=.5))),
-    ("its learning rate is", dict(optimizer=lambda net: torch.optim.Adam([{"params": [p]} for p in net.parameters()], .01))),
+    ("its learning rate is", dict(
+        optimizer=lambda net: torch.optim.Adam([{"params": [p]} for p in net.parameters()], .01))),
     ("the training data is of another kind", dict(loader=Loader)),
 ])
 def test_another_run_is_refused(toy, path, reason, change):

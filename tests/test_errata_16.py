@@ -1,9 +1,12 @@
 """Each erratum of chapter 16: the mistake does what the errata page says, and so does the mend."""
 
 import ast
+import warnings
 
 import pytest
 import torch
+from packaging.version import Version
+from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
@@ -45,10 +48,16 @@ def test_erratum_16_04():
                 elif mode == "avg":
                     Y[i, j] = X[i:i + 2, j:j + 2].mean()
         return Y
-    X = torch.ones(3, 3)
-    assert pool_of_the_notes(X, "max").sum() == 4 and pool_of_the_notes(X, "mean").sum() == 0
-    with pytest.raises(KeyError):
-        {"max": torch.amax, "avg": torch.mean}["mean"]
+
+    def pool(X, mode):
+        windows, take = X.unfold(0, 2, 1).unfold(1, 2, 1), {"max": torch.amax, "avg": torch.mean}[mode]
+        return take(windows, (2, 3))
+    X = torch.tensor([[0., 1, 2], [3, 4, 5], [6, 7, 8]])
+    for mode, values in (("max", [[4, 5], [7, 8]]), ("avg", [[2, 3], [5, 6]])):
+        assert pool_of_the_notes(X, mode).tolist() == pool(X, mode).tolist() == values
+    assert not pool_of_the_notes(X, "mean").any()  # zeros, and no error
+    with pytest.raises(KeyError, match="mean"):
+        pool(X, "mean")
 
 
 def test_erratum_16_05():
@@ -64,20 +73,27 @@ def test_erratum_16_05():
 def test_erratum_16_06():
     w = torch.ones(2, requires_grad=True)
     y = (w * w).sum()
-    w.data[:] = 5.
+    w.data[:] -= -4
     y.backward()
-    assert w.grad.tolist() == [10, 10]  # should be 2
+    assert w.grad.tolist() == [10, 10]  # of w = 1 it is 2: wrong, and no error
     v = torch.ones(2, requires_grad=True)
     z = (v * v).sum()
     with torch.no_grad():
-        v += 4
+        v -= -4
     with pytest.raises(RuntimeError, match="inplace"):
         z.backward()
 
 
 def test_erratum_16_07():
-    grey = torch.rand(1, 4, 4)
-    assert grey.shape[0] == 1 and grey.max() > 0  # one channel, and not black
+    """The notes' own picture of one channel has white in it, and every grey has room there."""
+    X = torch.ones(6, 8)
+    X[:, 2:6] = 0
+    assert nn.Conv2d(1, 1, (1, 2))(X[None, None]).shape == (1, 1, 6, 7)  # one channel
+    shown = Image.fromarray((X * 255).byte().numpy())
+    assert shown.mode == "L" and shown.getextrema() == (0, 255)  # black would be (0, 0)
+    steps = Image.fromarray(torch.arange(256, dtype=torch.uint8).reshape(16, 16).numpy())
+    red, green, blue = steps.convert("RGB").split()  # seen in colour: grey, three equal channels
+    assert red.tobytes() == green.tobytes() == blue.tobytes() == bytes(range(256))
 
 
 def test_erratum_16_08():
@@ -86,6 +102,11 @@ def test_erratum_16_08():
     before, after = F.conv2d(X, K), F.conv2d(X.roll(1, 3), K)
     assert not torch.allclose(before, after)
     assert torch.allclose(before.roll(1, 3), after, atol=1e-6)
+    one = torch.zeros(1, 1, 8, 8)
+    one[..., 2, 2] = 1
+    moved = one.roll(1, 3)
+    assert torch.equal(F.max_pool2d(one, 2), F.max_pool2d(moved, 2))  # pooling forgives one step, not two
+    assert not torch.equal(F.max_pool2d(one, 2), F.max_pool2d(moved.roll(1, 3), 2))
 
 
 def test_erratum_16_09():
@@ -110,10 +131,27 @@ def test_erratum_16_11():
 
 
 def test_erratum_16_12():
-    net = nn.Conv2d(1, 1, 3)
-    assert net(torch.rand(1, 1, 5, 5)).requires_grad
-    with torch.no_grad():
-        assert not net(torch.rand(1, 1, 5, 5)).requires_grad
+    net = nn.Sequential(nn.Flatten(), nn.Linear(9, 2))
+    X, y = torch.rand(4, 1, 3, 3), torch.tensor([0, 1, 0, 1])
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
+        kept = []
+        (net(X).argmax(1) == y).sum()  # as it is measured there
+        assert kept
+        kept.clear()
+        with torch.no_grad():
+            (net(X).argmax(1) == y).sum()
+        assert not kept
+    l = F.cross_entropy(net(X), y)
+    assert (l * len(X)).requires_grad and not (l.detach() * len(X)).requires_grad
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)  # else once in a process
+    try:
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            assert float(l * len(X)) == float(l.detach() * len(X))
+        assert len(said) == 1 or Version(torch.__version__) < Version("2.10")
+    finally:
+        torch.set_warn_always(always)
 
 
 def test_erratum_16_13():
@@ -136,8 +174,14 @@ def test_erratum_16_15():
 
 
 def test_erratum_16_16():
-    with pytest.raises(NameError, match="torch"):
-        exec("class SimpleCNN(torch.nn.Module): pass", {})
+    imports = "from torch.autograd import Variable\nimport torch.nn.functional as F\n"
+    code = "class SimpleCNN(torch.nn.Module):\n    pass\nnet = SimpleCNN()"
+    names = {}
+    with pytest.raises(NameError, match="'torch'"):
+        exec(imports + code, names)
+    assert names["F"] is F and "Variable" in names  # what is imported is there
+    exec(imports + "import torch\n" + code, names)
+    assert isinstance(names["net"], nn.Module)
 
 
 def test_erratum_16_17():
@@ -158,6 +202,9 @@ def test_erratum_16_19():
 
 
 def test_erratum_16_20():
-    with pytest.raises(SyntaxError):
-        ast.parse("model = Sequential(Linear(32, 2))\n)")
-    ast.parse("model = Sequential(Linear(32, 2))")
+    code = "model = nn.Sequential(nn.Linear(8 * 8 * 8, 32),\nnn.Tanh(),\nnn.Linear(32, 2))\n)"
+    with pytest.raises(SyntaxError, match="unmatched"):
+        ast.parse(code)
+    names = {"nn": nn}
+    exec(code.removesuffix("\n)"), names)
+    assert names["model"](torch.zeros(1, 512)).shape == (1, 2)

@@ -8,10 +8,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence
+from torch.utils.data import DataLoader, TensorDataset
 
 from shared import data
+from shared.seq2seq import sequence_mask
 from shared.text import Vocab
-from shared.translation import EOS, PAD, RESERVED, build_array_nmt, preprocess_nmt, tokenize_nmt, truncate_pad
+from shared.translation import EOS, PAD, RESERVED, bleu, build_array_nmt, preprocess_nmt, tokenize_nmt, truncate_pad
 
 
 def sequence_mask_of_the_notes(X, valid_len, value=0):
@@ -22,51 +24,117 @@ def sequence_mask_of_the_notes(X, valid_len, value=0):
     return X
 
 
+TOKENIZE = """
+def tokenize(text, num_examples=None):
+    source, target = [], []
+    for i, line in enumerate(text.split('\\n')):
+        if num_examples and i > num_examples:
+            break
+        parts = line.split('\\t')
+        if len(parts) == 2:
+            source.append(parts[0].split(' '))
+            target.append(parts[1].split(' '))
+    return source, target
+"""
+ARRAY = """
+def build_array(lines, vocab, num_steps):
+    lines = [vocab[l] for l in lines]
+    lines = [l + [vocab['<eos>']] for l in lines]
+    array = torch.tensor([truncate_pad(l, num_steps, vocab['<pad>']) for l in lines])
+    valid_len = (array != vocab['<pad>']).type(torch.int32).sum(1)
+    return array, valid_len
+"""
+LOAD = """
+def load_data_mnt(batch_size, num_steps, num_examples=600):
+    source, target = tokenize(preprocess_nmt(raw), num_examples)
+    src_vocab = Vocab(source, min_freq=2, reserved_tokens=['<pad>', '<bos>', '<eos>'])
+    tgt_vocab = Vocab(target, min_freq=2, reserved_tokens=['<pad>', '<bos>', '<eos>'])
+    arrays = *build_array(source, src_vocab, num_steps), *build_array(target, tgt_vocab, num_steps)
+    return DataLoader(TensorDataset(*arrays), batch_size), src_vocab, tgt_vocab
+train_iter, src_vocab, tgt_vocab = load_data_nmt(batch_size=2, num_steps=8)
+"""
+TRANSLATE = """
+engs = ['go .', "i lost .", 'he\\'s calm .', 'i\\'m home .']
+fras = ['va !', 'j\\'ai perdu .', 'il est calme .', 'je suis chez moi .']
+for eng, fra in zip(engs, fras):
+    translation, attention_weight_seq = predict_seq2seq(
+        net, eng, src_vocab, tgt_vocab, num_steps, device)
+    print(f'{eng} => {translation}, bleu {bleu(translation, fra, k=2):.3f}')
+"""
+
+
+class MaskedSoftmaxCELoss(nn.CrossEntropyLoss):
+    def forward(self, pred, label, valid_len):
+        weights = sequence_mask_of_the_notes(torch.ones_like(label), valid_len)
+        self.reduction = "none"
+        unweighted_loss = super().forward(pred.permute(0, 2, 1), label)
+        return (unweighted_loss * weights).mean(dim=1)
+
+
+def run(code, **names):
+    """The names after code of the notes has run with those given."""
+    names = {"torch": torch, "truncate_pad": truncate_pad} | names
+    exec(code, names)
+    return names
+
+
 def test_erratum_29_01():
-    def after_two_steps(clear):
-        w = torch.tensor(1.0, requires_grad=True)
-        for _ in range(2):
+    """The notes' loop, three times over one batch, at the rate 0: each step has the same gradient."""
+    net, X, y = nn.Linear(2, 1, bias=False), torch.tensor([[1., 2], [3, 4]]), torch.tensor([[5.], [6]])
+
+    def gradients(clear):
+        net.weight.grad, seen = None, []
+        optimizer = torch.optim.Adam(net.parameters(), lr=0.)
+        for _ in range(3):
             if clear:
-                w.grad = None
-            (3 * w).backward()
-        return w.grad.item()
-    assert after_two_steps(clear=False) == 6 and after_two_steps(clear=True) == 3
+                optimizer.zero_grad()
+            ((net(X) - y) ** 2).sum().backward()
+            optimizer.step()
+            seen.append(net.weight.grad.clone())
+        return seen
+    once = gradients(clear=True)
+    assert torch.equal(once[2], once[0]) and once[0].abs().min() > 1
+    assert all(torch.allclose(g, n * once[0]) for n, g in enumerate(gradients(clear=False), 1))
 
 
-def test_erratum_29_02():
-    num_steps, valid_len = 10, torch.tensor([10, 4, 7])
-    even = torch.zeros(3, num_steps, 5)  # every word has the loss log 5
-    each = F.cross_entropy(even.permute(0, 2, 1), torch.zeros(3, num_steps, dtype=torch.long), reduction="none")
-    masked = each * (torch.arange(num_steps) < valid_len[:, None])
-    reported = masked.mean(dim=1).sum() / valid_len.sum()
-    assert math.isclose(reported * num_steps, math.log(5), rel_tol=1e-5)
-    assert math.isclose(masked.sum() / valid_len.sum(), math.log(5), rel_tol=1e-5)
+@pytest.mark.parametrize("num_steps", [4, 10])
+def test_erratum_29_02(num_steps):
+    """All scores alike: each word has the loss log 5, so that is the mean over words."""
+    valid_len, labels = torch.tensor([num_steps, 1, 3]), torch.zeros(3, num_steps, dtype=torch.long)
+    scores = torch.zeros(3, num_steps, 5)
+    l = MaskedSoftmaxCELoss()(scores, labels, valid_len)
+    reported = l.sum() / valid_len.sum()  # what the notes print as the loss
+    assert float(reported) == pytest.approx(math.log(5) / num_steps, rel=1e-5)
+    real = sequence_mask(valid_len, num_steps)
+    assert float(F.cross_entropy(scores[real], labels[real])) == pytest.approx(math.log(5), rel=1e-5)
 
 
 def test_erratum_29_03():
-    X = torch.tensor([[1, 2, 3], [4, 5, 6]])
-    sequence_mask_of_the_notes(X, torch.tensor([1, 2]))
-    assert X.tolist() == [[1, 0, 0], [4, 5, 0]]
-    Y = torch.tensor([[1, 2, 3]])
-    mask = torch.arange(3) < torch.tensor([1])[:, None]
-    assert Y.masked_fill(~mask, 0).tolist() == [[1, 0, 0]] and Y.tolist() == [[1, 2, 3]]
+    X, lengths = torch.tensor([[1, 2, 3], [4, 5, 6]]), torch.tensor([1, 2])
+    kept = X.clone()
+    masked = sequence_mask_of_the_notes(X, lengths)
+    assert masked.tolist() == X.tolist() == [[1, 0, 0], [4, 5, 0]] and masked is X  # the caller's tensor
+    assert torch.equal(kept.masked_fill(~sequence_mask(lengths, 3), 0), masked)
+    assert kept.tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
-def test_erratum_29_04():
-    kept = []
-    for i, line in enumerate(["a\tb"] * 50):
-        if 10 and i > 10:
-            break
-        kept.append(line)
-    assert len(kept) == 11 and len(tokenize_nmt("\n".join(["a\tb"] * 50), 10)[0]) == 10
+@pytest.mark.parametrize("num_examples", [1, 10])
+def test_erratum_29_04(num_examples):
+    text = "\n".join(["a\tb"] * 50)
+    assert len(run(TOKENIZE)["tokenize"](text, num_examples)[0]) == num_examples + 1
+    mended = run(TOKENIZE.replace("i > num", "i >= num"))["tokenize"]
+    assert mended(text, num_examples) == tokenize_nmt(text, num_examples)
+    assert len(tokenize_nmt(text, num_examples)[0]) == num_examples
 
 
 def test_erratum_29_05():
-    words = "a b c d e".split()
-    vocab = Vocab([words], reserved_tokens=RESERVED)
-    theirs = truncate_pad(vocab[words] + [vocab[EOS]], 4, vocab[PAD])
-    ours = build_array_nmt([words], vocab, 4)[0][0].tolist()
-    assert vocab[EOS] not in theirs and ours[-1] == vocab[EOS] and ours[:3] == theirs[:3]
+    short, long = "a b".split(), "a b c d e".split()
+    vocab = Vocab([long], reserved_tokens=RESERVED)
+    array, valid_len = run(ARRAY)["build_array"]([short, long], vocab, 4)
+    ours, our_len = build_array_nmt([short, long], vocab, 4)
+    assert torch.equal(array[0], ours[0]) and torch.equal(valid_len, our_len)  # 3 and 4
+    assert vocab.to_tokens(array[1]) == ["a", "b", "c", "d"]
+    assert vocab.to_tokens(ours[1]) == ["a", "b", "c", EOS]
 
 
 def test_erratum_29_06():
@@ -81,14 +149,33 @@ def test_erratum_29_06():
 
 
 def test_erratum_29_07():
-    with pytest.raises(NameError, match="load_data_nmt"):
-        exec("def load_data_mnt(batch_size, num_steps):\n    pass\nload_data_nmt(2, 8)", {})
+    text = "\n".join(["Go.\tVa !", "Run!\tCours !"] * 3)
+    names = run(TOKENIZE + ARRAY) | {"raw": text, "preprocess_nmt": preprocess_nmt, "Vocab": Vocab,
+                                     "DataLoader": DataLoader, "TensorDataset": TensorDataset}
+    with pytest.raises(NameError, match="'load_data_nmt'"):
+        run(LOAD, **names)
+    loaded = run(LOAD.replace("load_data_mnt", "load_data_nmt"), **names)
+    X, X_valid_len, Y, Y_valid_len = next(iter(loaded["train_iter"]))
+    assert X.shape == Y.shape == (2, 8) and X_valid_len.tolist() == Y_valid_len.tolist() == [3, 3]
+    assert loaded["src_vocab"].to_tokens(X[0, :4]) == ["go", ".", EOS, PAD]
+    assert loaded["tgt_vocab"].to_tokens(Y[1, :4]) == ["cours", "!", EOS, PAD]
 
 
-def test_erratum_29_08():
-    for name in ("predict_seq2seq", "bleu"):
-        with pytest.raises(NameError, match=name):
-            exec(f"{name}('go .')", {})
+def test_erratum_29_08(capsys):
+    """The notes' last cell with every other name that it uses: these two are missing, and only these."""
+    names = dict(net=None, src_vocab=None, tgt_vocab=None, num_steps=10, device="cpu")
+
+    def predict_seq2seq(net, sentence, *_):
+        return {"go .": "va !", "i lost .": "j'ai perdu ."}.get(sentence, "il est ."), None
+    with pytest.raises(NameError, match="'predict_seq2seq'"):
+        run(TRANSLATE, **names)
+    with pytest.raises(NameError, match="'bleu'"):
+        run(TRANSLATE, **names, predict_seq2seq=predict_seq2seq)
+    capsys.readouterr()
+    run(TRANSLATE, **names, predict_seq2seq=predict_seq2seq, bleu=bleu)
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == ["go . => va !, bleu 1.000", "i lost . => j'ai perdu ., bleu 1.000"] and len(said) == 4
+    assert all(0 <= float(line[-5:]) < 1 for line in said[2:])
 
 
 def test_erratum_29_09():
@@ -108,12 +195,17 @@ def test_erratum_29_10():
 
 
 def test_erratum_29_11():
-    assert "go  now".split(" ") == ["go", "", "now"] and "go  now".split() == ["go", "now"]
+    line = "go  now\tva !"
+    assert run(TOKENIZE)["tokenize"](line)[0] == [["go", "", "now"]]
+    assert run(TOKENIZE.replace("split(' ')", "split()"))["tokenize"](line) == tokenize_nmt(line)
+    assert tokenize_nmt(line)[0] == [["go", "now"]]
 
 
 def test_erratum_29_12():
-    line = "Go.\tVa !\tCC-BY 2.0 (France)"
-    assert len(line.split("\t")) != 2 and tokenize_nmt(line)[1] == [["Va", "!"]]
+    lines = "Go.\tVa !\tCC-BY 2.0 (France)\nRun!\tCours !\tCC-BY 2.0 (France)"
+    assert run(TOKENIZE)["tokenize"](lines) == ([], [])  # nothing is read, and no error
+    assert run(TOKENIZE.replace("== 2", ">= 2"))["tokenize"](lines) == tokenize_nmt(lines)
+    assert tokenize_nmt(lines) == ([["Go."], ["Run!"]], [["Va", "!"], ["Cours", "!"]])
 
 
 def test_erratum_29_13():
@@ -129,15 +221,26 @@ def test_erratum_29_14():
     for i in range(2):
         assert vocabs[0].to_tokens(rows[0][i])[:2] == source[i]
         assert vocabs[1].to_tokens(rows[1][i])[:2] == target[i]
+    assert vocabs[1].to_tokens(vocabs[0]["."]) == "cours"  # one number, two vocabularies
 
 
 def test_erratum_29_15():
-    X = torch.tensor([[1, 2, 3], [4, 5, 6]]).T  # (steps, batch)
-    assert X[:, 0].tolist() == [1, 2, 3]  # a column is a sentence
-    assert X[0].tolist() == [1, 4]        # a row is one time, of all sentences
+    """Another third sentence changes the third column of what the encoder returns, at every step."""
+    torch.manual_seed(0)
+    embedding, rnn = nn.Embedding(10, 8), nn.GRU(8, 16)
+    X = torch.arange(28).reshape(4, 7) % 10  # four sentences of seven words
+    other = X.clone()
+    other[2] = (X[2] + 1) % 10
+    with torch.no_grad():
+        outputs = [rnn(embedding(batch).permute(1, 0, 2))[0] for batch in (X, other)]
+    changed = (outputs[0] - outputs[1]).abs().amax(2) > 1e-4
+    assert changed.shape == (7, 4) and changed.tolist() == [[False, False, True, False]] * 7
 
 
 def test_erratum_29_16(capsys):
+    X, valid_len = torch.ones(2, 3), torch.tensor([1, 2])
     for _ in range(30):
-        sequence_mask_of_the_notes(torch.ones(2, 3), torch.tensor([1, 2]))
-    assert len(capsys.readouterr().out.splitlines()) == 30
+        sequence_mask_of_the_notes(X, valid_len)
+    assert capsys.readouterr().out == "3\n" * 30
+    sequence_mask(valid_len, 3)
+    assert not capsys.readouterr().out

@@ -5,13 +5,17 @@ import pytest
 from nbclient import NotebookClient
 
 TRAIN = """
+import time
 import torch
 from torch import nn
 from shared.batches import Batches
 from shared.training import fit
 X = torch.randn(500, 2)
 batches = Batches((X, (X[:, 0] > 0).long()), 50, shuffle=True)
-record = fit(nn.Linear(2, 2), batches, batches, num_epochs=3)
+def slow_loss(y_hat, y):
+    time.sleep(.05)
+    return nn.functional.cross_entropy(y_hat, y)
+record = fit(nn.Linear(2, 2), batches, batches, num_epochs=3, loss=slow_loss)
 """
 EXPLORE = """
 from shared.plots import explore

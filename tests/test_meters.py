@@ -71,7 +71,8 @@ def test_real_targets_have_no_accuracy():
 
 
 @pytest.mark.parametrize("outputs, targets", [((6,), (6,)), ((6, 1), (6,)), ((6,), (6, 1)), ((6, 1), (6, 1))])
-@pytest.mark.parametrize("loss, scores", [(logits, [-3., -.1, .1, .7, -2., 5.]), (probabilities, [.1, .4, .51, .9, .2, 1.]),
+@pytest.mark.parametrize("loss, scores", [(logits, [-3., -.1, .1, .7, -2., 5.]),
+                                          (probabilities, [.1, .4, .51, .9, .2, 1.]),
                                           (squared, [-.2, .4, .6, .9, .2, 1.4])])
 @pytest.mark.parametrize("kind", [torch.long, torch.bool, torch.uint8])
 def test_one_output_for_two_classes_is_cut_where_the_loss_cuts_it(loss, scores, outputs, targets, kind):

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from chapters import NOTEBOOKS, anchors, code, pages, prose, read, tags
-from setup_cell import setup_cell
+from setup_cell import pinned, setup_cell
 
 TAGS = {"nbval-ignore-output", "data", "raises-exception", "hide-cell"}
 LONGEST = 25  # lines of a cell
@@ -85,7 +85,14 @@ def test_a_heavy_chapter_asks_colab_for_a_gpu(path):
 @every
 def test_the_first_cell_of_code_is_the_set_up_cell(path):
     first = code(path)[0]
-    assert first.source == setup_cell() and "hide-cell" in tags(first) and not first.outputs
+    assert first.source == setup_cell(pinned(first.source)), "commit shared/, then: make pin"
+    assert "hide-cell" in tags(first) and not first.outputs
+
+
+@every
+def test_every_cell_has_an_id_of_its_own(path):
+    ids = [cell.get("id") for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]]
+    assert None not in ids and len(set(ids)) == len(ids)
 
 
 @every

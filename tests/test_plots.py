@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from shared.plots import explore, heatmap, lines, show_images
+from shared.plots import curves, explore, heatmap, lines, show_images
 from shared.training import Record
 
 
@@ -26,6 +26,13 @@ def test_images_of_every_layout_are_shown_with_their_titles(shape):
     axes = show_images(torch.rand(shape), titles, columns=3)
     assert [ax.get_title() for ax in axes[:shape[0]]] == titles
     assert all(ax.images for ax in axes[:shape[0]]) and not any(ax.images for ax in axes[shape[0]:])
+
+
+def test_each_image_is_in_its_own_place_and_in_its_own_grey():
+    images = torch.arange(5.)[:, None, None].expand(5, 4, 4)
+    axes = show_images(images, columns=2, limits=(0, 4))
+    assert [float(ax.images[0].get_array().max()) for ax in axes[:5]] == [0, 1, 2, 3, 4]
+    assert {ax.images[0].get_clim() for ax in axes[:5]} == {(0, 4)}
 
 
 def test_channels_first_is_turned_not_reshaped():
@@ -49,19 +56,55 @@ def test_a_sample_is_named_on_the_figure():
     assert [t.get_text() for t in axes[0].figure.texts] == ["built-in sample"]
     record = Record(train_loss=[1., .5], train_accuracy=[.5, .6], real=False)
     assert [t.get_text() for t in record.plot()[0].figure.texts] == ["built-in sample"]
+    for axes in (lines([1], {"y": [1]}, on=Sample), heatmap(torch.eye(2), on=Sample)):
+        assert [t.get_text() for t in axes.figure.texts] == ["built-in sample"]
+
+
+def test_real_data_are_not_called_a_sample():
+    record = Record(train_loss=[1., .5], real=True)
+    assert not record.plot()[0].figure.texts and not show_images(torch.rand(2, 4, 4))[0].figure.texts
+
+
+def drawn(ax):
+    """What stands on an axis: name of the curve, its points."""
+    return {line.get_label(): (line.get_xdata().tolist(), line.get_ydata().tolist()) for line in ax.lines}
+
+
+def test_curves_draw_training_and_test_under_their_own_names():
+    record = Record(train_loss=[3., 2.], train_accuracy=[.1, .2], test_loss=[5., 4.], test_accuracy=[.3, .4])
+    loss, accuracy = curves(record)
+    assert drawn(loss) == {"train": ([1, 2], [3, 2]), "test": ([1, 2], [5, 4])}
+    assert drawn(accuracy) == {"train": ([1, 2], [.1, .2]), "test": ([1, 2], [.3, .4])}
+    for ax, kind in ((loss, "loss"), (accuracy, "accuracy")):
+        assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", kind)
+        assert [t.get_text() for t in ax.get_legend().get_texts()] == ["train", "test"]
+
+
+def test_curves_leave_out_what_was_not_measured():
+    alone, = curves(Record(train_loss=[3., 2.]))
+    assert drawn(alone) == {"train": ([1, 2], [3, 2])}
+    _, accuracy = curves(Record(train_loss=[3.], test_loss=[2.], test_accuracy=[.5]))
+    assert drawn(accuracy) == {"test": ([1], [.5])}
 
 
 def test_heatmap_prints_numbers_that_can_be_read_on_their_colour():
-    ax = heatmap(torch.tensor([[0., 9.]]), numbers=".0f", xticks=["a", "b"])
+    ax = heatmap(torch.tensor([[0., 9.]]), "to", "from", numbers=".0f", xticks=["a", "b"], yticks=["c"])
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["a", "b"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["c"]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("to", "from")
     assert [(t.get_text(), t.get_color()) for t in ax.texts] == [("0", "black"), ("9", "white")]
 
 
 def test_lines_name_their_curves():
-    ax = lines([1, 2], {"up": [1, 2], "down": [2, 1]}, xlabel="x")
+    ax = lines([1, 2], {"up": [1, 2], "down": [2, 1]}, xlabel="x", yscale="log")
     assert [t.get_text() for t in ax.get_legend().get_texts()] == ["up", "down"]
+    assert drawn(ax) == {"up": ([1, 2], [1, 2]), "down": ([1, 2], [2, 1])}
+    assert len({line.get_linestyle() for line in ax.lines}) == 2  # not by colour alone
+    assert (ax.get_xlabel(), ax.get_xscale(), ax.get_yscale()) == ("x", "linear", "log")
 
 
 def test_the_explorer_draws_every_value_when_nobody_can_turn_it():
     seen = []
     explore(lambda ax, rate, size: seen.append((rate, size)), {"rate": [1, 2, 3], "size": [7, 8]})
     assert seen == [(1, 7), (2, 7), (3, 7)]
+    assert [ax.get_title() for ax in plt.gcf().axes] == ["rate = 1", "rate = 2", "rate = 3"]

@@ -179,8 +179,8 @@ def test_without_torchrun_variables_of_the_same_name_mean_nothing(monkeypatch, v
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert (processes.rank(), processes.world_size()) == (0, 1)
-    said = subprocess.run([sys.executable, "-c", "import shared; print('hi')"], env=os.environ | {"PYTHONPATH": str(ROOT)},
-                          capture_output=True, text=True).stdout
+    said = subprocess.run([sys.executable, "-c", "import shared; print('hi')"], capture_output=True, text=True,
+                          env=os.environ | {"PYTHONPATH": str(ROOT)}).stdout
     assert said == "hi\n"
 
 

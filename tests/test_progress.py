@@ -99,7 +99,8 @@ def bar_of(monkeypatch, **options):
     import tqdm.auto
     monkeypatch.setattr(tqdm.auto, "tqdm", Bar)
     clock = Clock()
-    with Progress(**dict(wanted=True, record=Record([1.]), num_epochs=3, steps_per_epoch=20, clock=clock) | options) as show:
+    settings = dict(wanted=True, record=Record([1.]), num_epochs=3, steps_per_epoch=20, clock=clock)
+    with Progress(**settings | options) as show:
         for _ in range(10):
             clock.now += .25
             show.step()

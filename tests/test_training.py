@@ -157,7 +157,8 @@ def test_the_rates_are_put_back_after_an_error(toy):
     net = nn.Linear(2, 2)
     optimizer = torch.optim.SGD(net.parameters(), .4)
     with pytest.raises(NonFiniteLoss):
-        quick(net, batches(toy), optimizer=optimizer, schedule=lambda p: .5, loss=lambda y_hat, y: y_hat.sum() * math.nan)
+        quick(net, batches(toy), optimizer=optimizer, schedule=lambda p: .5,
+              loss=lambda y_hat, y: y_hat.sum() * math.nan)
     assert optimizer.param_groups[0]["lr"] == .4
 
 
@@ -184,7 +185,8 @@ def test_a_rate_set_by_hand_stays_and_is_where_a_schedule_starts(toy, schedule):
 
 def test_cosine_rises_linearly_then_falls_along_half_a_cosine():
     factor = cosine(.2)
-    assert [factor(p) for p in (0, .05, .1, .2, .6, .8)] == pytest.approx([0, .25, .5, 1, .5, .5 * (1 + math.cos(.75 * math.pi))])
+    expected = [0, .25, .5, 1, .5, .5 * (1 + math.cos(.75 * math.pi))]
+    assert [factor(p) for p in (0, .05, .1, .2, .6, .8)] == pytest.approx(expected)
     assert cosine()(0) == 1 and cosine()(1) == pytest.approx(0) and cosine()(1 / 3) == pytest.approx(.75)
 
 
