@@ -1,41 +1,60 @@
 # make book    build the book from the stored outputs       make lab     open JupyterLab
 # make test    run everything that checks the book          make test-site   look at it in a browser
-# make record  run a notebook, store its outputs            make links  do all links lead somewhere?
-# make bench   measure speed, write the results page        make address after a change of address in _config.yml
-# make bench-accuracy   train with several seeds            make bench-gpu   what needs a CUDA GPU
+# make test-quick   while writing: style, tests of the helper and of the notebooks' form, about a minute
+# make test-lowest, make test-colab   make test with the lowest versions, and with those of Google Colab
+# make test-live    the chapters as a reader runs them: live curves, sliders
+# make record  run a notebook, store its outputs (-j2: two at a time)
+# make pin     after a commit that changed shared/: the set-up cells install that commit
+# make lint, make coverage, make links, make mutants   style; lines without a test; do links lead somewhere;
+#              do the tests notice broken code
+# make bench   measure speed, write the results page        make bench-gpu   what needs a CUDA GPU
+# make bench-accuracy   train with several seeds
 # make bench-d2l   the same work with the library of Dive into Deep Learning
 
 PYTHON ?= python3
-VENV   := .venv
+VENV   ?= .venv
 BIN    := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 # make CONSTRAINTS= installs the newest versions instead of those tested
 CONSTRAINTS ?= constraints.txt
+PIP      := $(BIN)/python -m pip install --quiet
 NPM      := _build/npm
 PACKAGES := mathjax@3.2.2 axe-core@4.14.1
 export OMP_NUM_THREADS ?= 1
+ALL_THREADS := env -u OMP_NUM_THREADS
 WORKERS ?= 2
+# as many notebooks at a time as make was told: make record -j2, or JOBS=2
+JOBS = $(or $(patsubst -j%,%,$(filter -j%,$(MAKEFLAGS))),1)
+# a Python of this version, if there is one
+python = $(firstword $(shell python$(1) -c "import sys; print(sys.executable)" 2>/dev/null) \
+    $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python) $(PYTHON))
 
-.PHONY: book lab test test-site links record script address bench bench-accuracy bench-gpu bench-d2l setup cards site clean
+.PHONY: book lab setup setup-test cards site links lint test test-unit test-notebooks test-quick test-lowest \
+    test-colab test-site test-live coverage mutants record script pin address bench bench-accuracy bench-gpu bench-d2l clean
 
 book: setup site
 	@echo
 	@echo "The book is built. Open it in a browser:  $(CURDIR)/_build/html/index.html"
 
 setup: $(VENV)/.installed
+setup-test: $(VENV)/.installed-test
 
 # The stamp is younger than what it was made from: a second run installs nothing.
-$(VENV)/.installed: requirements.txt constraints.txt pyproject.toml
+$(VENV)/.installed: requirements.txt $(CONSTRAINTS) pyproject.toml shared/__init__.py
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -r requirements.txt $(addprefix -c ,$(CONSTRAINTS))
-	$(BIN)/python -m pip install --quiet --no-deps -e .
+	$(PIP) --upgrade pip
+	$(PIP) -r requirements.txt $(addprefix -c ,$(CONSTRAINTS))
+	$(PIP) --no-deps -e .
+	touch $@
+
+$(VENV)/.installed-test: requirements-test.txt $(VENV)/.installed
+	$(PIP) -r requirements-test.txt $(addprefix -c ,$(CONSTRAINTS))
 	touch $@
 
 cards:
 	$(BIN)/python tools/cards.py
 
-site: cards
+site: setup cards
 	$(BIN)/jupyter-book build . -W --keep-going --quiet --all
 
 # Do the links to other places still lead there? Needs the network.
@@ -43,45 +62,80 @@ links: setup cards
 	$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
 
 lab: setup
-	OMP_NUM_THREADS= $(BIN)/jupyter lab notebooks
+	$(ALL_THREADS) $(BIN)/jupyter lab notebooks
 
-test: setup site
-	BOOK_PROGRESS=0 BOOK_STATIC=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope \
-	    --nbval --nbval-current-env --nbval-cell-timeout 300 \
-	    --nbval-sanitize-with tests/sanitize.cfg --ignore tests/browser tests notebooks
+lint: setup-test
+	$(BIN)/ruff check .
+
+CHECK = BOOK_PROGRESS=0 BOOK_STATIC=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope \
+    --ignore tests/browser --ignore tests/live
+NBVAL = --nbval --nbval-current-env --nbval-cell-timeout 300 --nbval-sanitize-with tests/sanitize.cfg
+
+test: setup-test lint site
+	$(CHECK) $(NBVAL) tests notebooks
+
+# The two halves of make test.
+test-unit: setup-test lint site
+	$(CHECK) tests
+
+test-notebooks: setup-test
+	$(CHECK) $(NBVAL) notebooks
+
+test-quick: setup-test lint
+	$(CHECK) -m "not slow" --ignore tests/test_site.py tests
+
+# Each in an environment of its own, several gigabytes large.
+test-lowest:
+	$(MAKE) test VENV=.venv-lowest CONSTRAINTS=constraints-lowest.txt PYTHON=$(call python,3.11)
+
+test-colab:
+	$(MAKE) test VENV=.venv-colab CONSTRAINTS=constraints-colab.txt PYTHON=$(call python,3.13)
 
 # The built pages and JupyterLab in a real browser; what pages load from a CDN comes from npm.
-test-site: setup site $(NPM)/.installed
+test-site: setup-test site $(NPM)/.installed
 	BOOK_DATA=sample $(BIN)/python -m pytest -n $(WORKERS) tests/browser
 
 $(NPM)/.installed: Makefile
 	npm install --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --silent --prefix $(NPM) $(PACKAGES)
 	touch $@
 
+# The chapters as a reader runs them, with live curves and sliders: a quarter of an hour.
+test-live: setup-test
+	$(BIN)/python -m pytest tests/live
+
+# Which lines of the helper does no test of the helper run?
+coverage: setup-test
+	$(CHECK) --cov --cov-report term-missing:skip-covered --ignore tests/test_site.py tests
+
+# Break the helper in small ways, one at a time: do its tests notice?
+mutants: setup-test
+	$(PIP) mutmut==3.8.1
+	$(BIN)/python tools/mutants.py $(MUTANTS)
+
 NB ?= notebooks/*.ipynb
-record: setup
-	OMP_NUM_THREADS=2 $(BIN)/python tools/record.py $(NB)
+record: setup-test
+	OMP_NUM_THREADS=$(if $(filter 1,$(JOBS)),2,1) $(BIN)/python tools/record.py --jobs $(JOBS) $(NB)
 
 # A chapter as a program, without the cells that show an error: for torchrun.
 script: setup
 	$(BIN)/jupyter nbconvert --to script --config tools/export_config.py --output-dir _build/scripts $(NB)
 
-# Write the repository's address from _config.yml into the set-up cell of every notebook.
-address: setup
+# Write the set-up cell of every notebook: the address from _config.yml, the last commit of the helper.
+pin address: setup
 	$(BIN)/python tools/setup_cell.py
 
-bench: setup
+bench: setup-test
 	OMP_NUM_THREADS=2 BOOK_PROGRESS=0 $(BIN)/python -m benchmarks speed
 
-bench-accuracy: setup
+bench-accuracy: setup-test
 	OMP_NUM_THREADS=2 BOOK_PROGRESS=0 $(BIN)/python -m benchmarks accuracy
 
-bench-gpu: setup
-	OMP_NUM_THREADS= BOOK_PROGRESS=0 $(BIN)/python -m benchmarks gpu
+bench-gpu: setup-test
+	$(ALL_THREADS) BOOK_PROGRESS=0 $(BIN)/python -m benchmarks gpu
 
 # The library of Dive into Deep Learning goes into a folder of its own: it pins old versions of all it needs.
-bench-d2l: setup
-	test -d _build/d2l || $(BIN)/python -m pip install --quiet --no-deps --target _build/d2l d2l==0.17.6
+bench-d2l: setup-test
+	test -d _build/d2l || $(PIP) --no-deps --target _build/d2l d2l==0.17.6
 	OMP_NUM_THREADS=2 BOOK_PROGRESS=0 PYTHONPATH=_build/d2l $(BIN)/python -m benchmarks.against_d2l
 	$(BIN)/python -m benchmarks.report
 

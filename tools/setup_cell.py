@@ -1,44 +1,88 @@
-"""The set-up cell, the same in every notebook, made from the address in _config.yml.
+"""The set-up cell, the same in every notebook.
 
-    make address      writes it into every notebook, and the address into CITATION.cff
+    make pin      writes it into every notebook, and the book's address into CITATION.cff
 
-On Colab it installs the helper from the branch that the notebook was opened from; it leaves
-Colab's own torch, torchvision and numpy alone (--no-deps). Elsewhere nothing happens.
+Where the helper is missing (Colab, Kaggle, Codespaces) the cell installs it, from the commit that the
+notebook was tested with: the last one that changed the helper. It leaves torch, torchvision and numpy
+of such a place alone (--no-deps). Where another package named shared hides ours it says so. Elsewhere
+it does nothing.
 """
 
+import json
 import re
+import subprocess
 from pathlib import Path
 
-import nbformat
 import yaml
 
 ROOT = Path(__file__).parents[1]
+HELPER = ("shared", "pyproject.toml")  # what the cell installs is made from these
+CELL = '''\
+from importlib.util import find_spec
+found = find_spec("shared")
+if not (found and found.origin):  # no helper yet: Colab, Kaggle, Codespaces
+    helper = "git+{url}"
+    commit = "{commit}"
+    %pip install -q --no-deps pooch {{helper}}@{{commit}}
+elif not (found.parent and find_spec("shared.seq2seq")):
+    raise ImportError(f"{{found.origin}} hides the book's package shared:"
+                      " rename it, or start the kernel in another folder")'''
 
 
-def address() -> dict:
-    return yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]
+def git(*arguments: str) -> str:
+    """What a git command prints. Raises CalledProcessError if it fails."""
+    return subprocess.run(["git", "-C", str(ROOT), *arguments], check=True, capture_output=True,
+                          text=True).stdout.rstrip()
 
 
-def setup_cell() -> str:
-    repository = address()
-    return ('import sys\n'
-            'if "google.colab" in sys.modules:  # elsewhere the helper is installed already\n'
-            f'    %pip install -q --no-deps pooch git+{repository["url"]}@{repository["branch"]}')
+def address() -> str:
+    """The repository's address, from the one place where it stands."""
+    return yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["repository"]["url"]
+
+
+def setup_cell(commit: str) -> str:
+    """The code of the cell that installs the helper of this commit (its full hash)."""
+    return CELL.format(url=address(), commit=commit)
+
+
+def pinned(source: str) -> str | None:
+    """The commit that a set-up cell installs; None if it names none."""
+    found = re.search(r'(?m)^ +commit = "([0-9a-f]{40})"$', source)
+    return found and found[1]
+
+
+def last_commit() -> str:
+    """The last commit that changed the helper. Raises SystemExit if there are changes after it:
+    no commit has what the notebooks would install."""
+    changed = git("status", "--porcelain", "--", *HELPER)
+    if changed:
+        raise SystemExit(f"{' and '.join(HELPER)} have changes that are not committed:\n{changed}\n"
+                         "Commit them, then run: make pin")
+    return git("log", "-1", "--format=%H", "--", *HELPER)
+
+
+def write_cell(path: Path, source: str) -> bool:
+    """Make this the first cell of code of a notebook; everything else stays as it is, byte by byte
+    if the file was written as Jupyter writes it. Returns whether anything changed."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    first = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
+    if "".join(first["source"]) == source:
+        return False
+    first["source"] = source.splitlines(keepends=True)
+    path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
+    return True
 
 
 def main() -> None:
+    source = setup_cell(last_commit())
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        notebook = nbformat.read(path, as_version=4)
-        first = next(cell for cell in notebook.cells if cell.cell_type == "code")
-        if first.source != setup_cell():
-            first.source = setup_cell()
-            nbformat.write(notebook, path)
+        if write_cell(path, source):
             print(f"rewritten: {path.name}")
     citation = ROOT / "CITATION.cff"
     text = citation.read_text(encoding="utf-8")
-    rewritten = re.sub(r"(?m)^repository-code: .*$", f"repository-code: {address()['url']}", text)
+    rewritten = re.sub(r"(?m)^repository-code: .*$", f"repository-code: {address()}", text)
     if rewritten != text:
-        citation.write_text(rewritten, encoding="utf-8")
+        citation.write_text(rewritten, encoding="utf-8", newline="\n")
         print(f"rewritten: {citation.name}")
 
 
