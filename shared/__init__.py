@@ -12,6 +12,7 @@ It holds what several chapters need and none should retype. One file, one idea:
     training   fit and evaluate; around them
     meters, checkpoints, diagnosis, progress, processes   sums and records, files, errors, the live
                curve, several processes started by torchrun
+    drawings, graphs   cells with numbers, boxes, arrows; the graph of autograd with its gradients
     plots      curves, image grids, heat maps, the explorer
     checks     agree (ours against a reference) and expect (a claim)
 
