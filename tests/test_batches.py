@@ -229,6 +229,7 @@ def test_a_quarter_of_a_gigabyte_is_read_ahead_in_four_portions(monkeypatch):
     assert [len(portion) for portion in portions] == [2] * 10
 
 
+@pytest.mark.slow
 def test_rows_of_overlapping_windows_are_gathered_without_a_copy_of_the_whole(monkeypatch):
     """All windows of a corpus: as tensors of their own they would take two terabytes each."""
     monkeypatch.setattr(module, "READ_AHEAD", 0)

@@ -20,6 +20,8 @@ from shared.text import SeqDataLoader
 from shared.training import fit
 from shared.translation import load_data_nmt
 
+pytestmark = pytest.mark.slow
+
 
 def test_backpropagation_through_time_in_place():
     def by_autograd(P, H, W):

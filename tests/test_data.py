@@ -44,6 +44,7 @@ def check_shape(loaded):
         assert len(loaded.train) > 1000 and (loaded.real or "sample" in loaded.name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("load", LOADERS, ids=lambda f: f.__name__)
 def test_every_set_loads_as_a_sample(load, monkeypatch, capsys):
     monkeypatch.setenv("BOOK_DATA", "sample")
@@ -53,6 +54,7 @@ def test_every_set_loads_as_a_sample(load, monkeypatch, capsys):
     check_shape(loaded)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.environ.get("BOOK_DATA", "sample") in ("", "sample"), reason="no real data here")
 @pytest.mark.parametrize("load", LOADERS, ids=lambda f: f.__name__)
 def test_every_set_loads_for_real(load):
@@ -306,6 +308,7 @@ def test_a_torchvision_that_does_not_fit_is_named(cifar_folder, small_official, 
     assert caught.value.__cause__ is error
 
 
+@pytest.mark.slow
 def test_torchvision_is_not_imported_before_it_is_needed():
     code = "import sys; from shared import data; data.wine(); print('torchvision' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,

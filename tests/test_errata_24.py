@@ -189,6 +189,7 @@ def test_erratum_24_09():
     assert math.exp(2) == pytest.approx(7.4, abs=.05)
 
 
+@pytest.mark.slow
 def test_erratum_24_10():
     """1,000 characters learnt by heart; the next 1,000 are guessed worse than from frequencies."""
     book = data.time_machine()

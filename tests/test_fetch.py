@@ -251,6 +251,7 @@ def _fetch_in_child(port, cache, queue):
     queue.put(data.time_machine().source)
 
 
+@pytest.mark.slow
 def test_two_processes_at_once_leave_one_good_file(server, tmp_path, monkeypatch):
     monkeypatch.delenv("BOOK_DATA", raising=False)
     context = multiprocessing.get_context("spawn")
@@ -301,6 +302,7 @@ def test_a_file_system_that_refuses_gives_the_sample_and_says_why(mirrors, monke
         assert not data.time_machine().real
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on file sizes")
 def test_a_full_disk_leaves_no_half_file(server, tmp_path):
     """The child may write files of at most 10 kB, as on a disk that is full after that."""

@@ -10,6 +10,7 @@ import pytest
 
 from shared import processes
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 
 LIBUV = "0" if sys.platform == "win32" else "1"  # PyTorch for Windows is built without it

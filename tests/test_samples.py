@@ -10,6 +10,8 @@ from shared import sample_texts, samples
 from shared.batches import Batches
 from shared.training import cosine, evaluate, fit
 
+pytestmark = pytest.mark.slow
+
 
 def test_garments_are_deterministic_and_balanced():
     a, b = samples.garments(200, 100), samples.garments(200, 100)

@@ -336,6 +336,7 @@ def test_training_clips_gradients_and_lets_adams_rate_rise_and_fall(monkeypatch)
     assert torch.equal(asked["batches"].order(), order)
 
 
+@pytest.mark.slow
 def test_attention_learns_to_reverse():
     """Sentences of digits, to be written backwards: learnt to the last word, on held-out ones too."""
     torch.manual_seed(0)
