@@ -53,6 +53,8 @@ $(VENV)/.installed-test: requirements-test.txt $(VENV)/.installed
 
 cards:
 	$(BIN)/python tools/cards.py
+	$(BIN)/python tools/road.py
+	$(BIN)/python tools/glossary.py
 
 site: setup cards
 	$(BIN)/jupyter-book build . -W --keep-going --quiet --all

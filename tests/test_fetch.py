@@ -488,6 +488,7 @@ def elsewhere(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path / "book" / "notebooks")
+    monkeypatch.delenv("BOOK_DATA", raising=False)
     return tmp_path
 
 

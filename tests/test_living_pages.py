@@ -5,6 +5,8 @@ import re
 import pytest
 
 import cards as cards_tool
+import glossary as glossary_tool
+import road as road_tool
 from chapters import NOTEBOOKS, ROOT, anchors, parts, path_of, prose, read
 
 BOOK = ROOT / "book"
@@ -19,8 +21,21 @@ def rows(page):
     return [row for row in table if row[0] not in ("no.", "English", "section", "symbol", "name", "model", "chapter")]
 
 
+ENTRY = re.compile(r"(?m)^\*\*(\d\d\.\d\d)\*\* · (00[0-4],? .+)\n: \*The source:\* (.+)\n: \*What happens:\* (.+)\n"
+                   r": \*Right:\* (.+)$")
+# the part of the book, and the page with the errata of its sources
+ERRATA = {"Tools": "errata_tools", "First models": "errata_models", "Images": "errata_images",
+          "Text and sequences": "errata_sequences"}
+
+
+def errata():
+    """All entries, in the order of the pages: number, where, and what is told."""
+    return [entry for page in ERRATA.values()
+            for entry in ENTRY.findall((BOOK / f"{page}.md").read_text(encoding="utf-8"))]
+
+
 def test_every_erratum_has_a_test_and_every_test_an_erratum():
-    numbers = [row[0] for row in rows("errata.md")]
+    numbers = [entry[0] for entry in errata()]
     tests = re.findall(r"def test_erratum_(\d\d)_(\d\d)", "".join(
         p.read_text(encoding="utf-8") for p in (ROOT / "tests").glob("test_errata*.py")))
     assert sorted(numbers) == sorted(f"{a}.{b}" for a, b in tests)
@@ -37,27 +52,91 @@ def test_sources_tell_which_chapters_exist_and_which_are_to_come():
     assert exist <= set(re.findall(r"notebooks/(\d\d)_", covered))
 
 
-def test_every_erratum_is_told_whole():
-    for row in rows("errata.md"):
-        assert len(row) == 5 and all(row), row
-        assert re.fullmatch(r"00[0-4],? .+", row[1]), row
+def test_every_erratum_is_told_whole_on_the_page_of_its_part():
+    for part, page in ERRATA.items():
+        text = (BOOK / f"{page}.md").read_text(encoding="utf-8")
+        found = ENTRY.findall(text)
+        assert len(found) == len(re.findall(r"(?m)^\*\*\d\d\.\d\d\*\*", text)), f"an entry of {page} has another form"
+        chapters = {file.removeprefix("notebooks/")[:2] for name, files in parts() for file in files if name == part}
+        assert {entry[0][:2] for entry in found} == chapters
+        assert all(all(len(told) > 3 for told in entry) for entry in found)
+
+
+def test_the_errata_stand_at_the_end_and_those_of_this_book_first():
+    last, files = parts()[-1]
+    assert [f for f in files if "errata" in f] == ["book/errata", *(f"book/{page}" for page in ERRATA.values())]
+    assert files[-4:] == [f"book/{page}" for page in ERRATA.values()]
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_every_chapter_has_entries_on_all_three_pages(chapter):
-    assert any(row[0].startswith(f"{chapter[:2]}.") for row in rows("errata.md"))
-    for page in ("glossary.md", "sources.md"):
-        assert any(f"{chapter}.ipynb" in cell for row in rows(page) for cell in row), page
+    assert any(entry[0].startswith(f"{chapter[:2]}.") for entry in errata())
+    assert any(f"{chapter}.ipynb" in cell for row in rows("sources.md") for cell in row)
+    assert any(term["chapter"] == chapter for term in terms())
+
+
+def terms():
+    return glossary_tool.entries((BOOK / "glossary.md").read_text(encoding="utf-8"))
+
+
+def section(chapter, anchor):
+    """The text of a chapter from a heading to the next one of the same or a higher level."""
+    text = prose(path_of(chapter))
+    for heading in re.finditer(r"(?m)^(#{2,3}) .+$", text):
+        if anchor in anchors(heading[0]):
+            return re.split(rf"(?m)^#{{1,{len(heading[1])}}} ", text[heading.end():])[0]
+    raise AssertionError(f"{chapter} has no heading {anchor}")
 
 
 def test_the_glossary_is_in_three_languages_sorted_and_without_repetition():
-    terms = rows("glossary.md")
-    names = [row[0].lower() for row in terms]
+    names = [term["term"].lower() for term in terms()]
+    text = (BOOK / "glossary.md").read_text(encoding="utf-8")
+    assert len(names) == text.split("```")[1].count("\n\n"), "an entry has another form"
     assert names == sorted(names) and len(set(names)) == len(names)
-    for english, simplified, traditional, where in terms:
-        assert all(re.search(r"[\u4e00-\u9fff]", term) for term in (simplified, traditional)), english
-        chapter, anchor = re.fullmatch(r"\[\d\d\]\(\.\./notebooks/(.+)\.ipynb#(.+)\)", where).groups()
-        assert anchor in anchors(prose(path_of(chapter)), first_level=2), (english, anchor)
+    for term in terms():
+        assert all(re.search(r"[\u4e00-\u9fff]", term[script]) for script in ("simplified", "traditional")), term
+        assert not re.search(r"\([\u4e00-\u9fff]|[\u4e00-\u9fff]\)", term["simplified"] + term["traditional"]), \
+            "parentheses of full width in Chinese"
+        assert 10 < len(term["definition"]) < 300 and term["definition"].endswith((".", "?", "`")), term
+
+
+def test_the_glossary_leads_to_the_sections_that_define_its_terms():
+    """The term stands there, in bold, as a word that is defined does."""
+    lost = [(term["term"], term["chapter"], term["anchor"]) for term in terms()
+            if not re.search(rf"(?i)\*\*[^*\n]*{re.escape(term['term'])}[^*\n]*\*\*",
+                             section(term["chapter"], term["anchor"]).replace("\n", " "))]
+    assert lost == []
+
+
+def test_definitions_reach_every_page_as_plain_text(tmp_path, monkeypatch):
+    monkeypatch.setattr(glossary_tool, "SCRIPT", tmp_path / "glossary.js")
+    glossary_tool.main()
+    script = (tmp_path / "glossary.js").read_text(encoding="utf-8")
+    assert all(f'"{term["term"]}": ["' in script for term in terms())
+    assert glossary_tool.plain("the *sum* of `x` ([08](a.ipynb)), $x^2$") == "the sum of x (08), x^2"
+
+
+# ------------------------------------------------------------------------------ the road
+
+def test_the_map_shows_what_stands_and_what_is_to_come():
+    assert road_tool.PICTURE.read_text(encoding="utf-8") == road_tool.draw(road_tool.road()), "run: make cards"
+    numbers = [chapter["number"] for _, chapters in road_tool.road() for chapter in chapters]
+    assert numbers == [f"{n:02}" for n in range(1, 34)]
+    in_order = [(part, chapter["path"].stem) for part, chapters in road_tool.road() for chapter in chapters
+                if chapter["path"]]
+    assert in_order == [(part, file.removeprefix("notebooks/")) for part, files in parts() for file in files
+                        if file.startswith("notebooks/")]
+
+
+def test_a_chapter_needs_earlier_ones_only():
+    for _, chapters in road_tool.road():
+        for chapter in chapters:
+            assert all(need < chapter["number"] for need in chapter["needs"]), chapter
+
+
+def test_the_map_leaves_out_what_is_needed_anyway():
+    road = [("", [{"number": "1", "needs": []}, {"number": "2", "needs": ["1"]}, {"number": "3", "needs": ["1", "2"]}])]
+    assert road_tool.direct(road) == {"1": [], "2": ["1"], "3": ["2"]}
 
 
 @pytest.mark.parametrize("page", sorted(p.name for p in BOOK.glob("*.md")))

@@ -18,3 +18,40 @@ window.addEventListener("load", () => {
     if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
   }
 });
+
+// The first use of a term that another chapter defines leads to the glossary, and shows its definition.
+window.addEventListener("load", () => {
+  const chapter = (location.pathname.match(/notebooks\/(\w+)\.html$/) || [])[1];
+  if (!chapter || !window.glossary) return;
+  const terms = Object.keys(window.glossary)
+    .filter(term => window.glossary[term][1] !== chapter)
+    .sort((a, b) => b.length - a.length);
+  if (!terms.length) return;
+  const escaped = terms.map(term => term.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  const pattern = new RegExp(`(?<![\\w-])(${escaped.join("|")})(?:s|es)?(?![\\w-])`, "i");
+  const names = Object.fromEntries(terms.map(term => [term.toLowerCase(), term]));
+  const root = document.documentElement.dataset.content_root || "../";
+  const left = new Set(terms);
+  const skip = "a, code, pre, h1, h2, h3, h4, summary, strong, mjx-container, .math, .cell_output, button";
+  for (const block of document.querySelectorAll(".bd-article p, .bd-article li")) {
+    const walker = document.createTreeWalker(block, NodeFilter.SHOW_TEXT);
+    const texts = [];
+    while (walker.nextNode()) if (!walker.currentNode.parentElement.closest(skip)) texts.push(walker.currentNode);
+    for (let text of texts) {
+      let found;
+      while ((found = pattern.exec(text.data))) {
+        const term = names[found[1].toLowerCase()];
+        const rest = text.splitText(found.index);
+        text = rest.splitText(found[0].length);
+        if (!left.delete(term)) continue;
+        const link = document.createElement("a");
+        link.className = "term";
+        link.href = `${root}book/glossary.html#term-${term.replace(/[^A-Za-z0-9]+/g, "-")}`;
+        link.dataset.definition = window.glossary[term][0];
+        link.setAttribute("aria-label", `${found[0]}: ${window.glossary[term][0]}`);
+        link.textContent = found[0];
+        rest.replaceWith(link);
+      }
+    }
+  }
+});

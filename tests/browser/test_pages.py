@@ -90,3 +90,36 @@ def test_the_switch_of_light_and_dark_works(open_page, site):
             break
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+
+
+def test_a_term_of_an_earlier_chapter_shows_its_definition(open_page, site):
+    page = open_page(f"{site}/notebooks/09_mlp.html")
+    term = page.locator("a.term").first
+    shown = "getComputedStyle(document.querySelector('a.term'), '::after').content"
+    assert page.evaluate(shown) == "none"
+    term.hover()
+    assert page.evaluate(shown).strip('"') == term.get_attribute("data-definition").replace('"', '\\"')
+    page.mouse.move(0, 0)
+    assert page.evaluate(shown) == "none"
+    page.keyboard.press("Tab")
+    term.focus()  # after a key was used, a focus is shown
+    assert page.evaluate(shown) != "none"
+    term.click()
+    page.wait_for_load_state()
+    assert "/book/glossary.html#term-" in page.url
+    assert page.evaluate("document.getElementById(location.hash.slice(1)) !== null")
+
+
+def test_all_terms_lead_to_an_entry_of_the_glossary(open_page, site):
+    glossary = open_page(f"{site}/book/glossary.html")
+    ids = set(glossary.evaluate("[...document.querySelectorAll('dt[id]')].map(e => e.id)"))
+    page = open_page(f"{site}/notebooks/31_attention.html")
+    targets = page.locator("a.term").evaluate_all("links => links.map(a => a.hash.slice(1))")
+    assert targets and set(targets) <= ids and len(set(targets)) == len(targets), "each once"
+
+
+def test_a_chapter_on_the_map_is_a_link(open_page, site):
+    page = open_page(f"{site}/book/index.html")
+    page.locator("svg.road a", has_text="Softmax").click()
+    page.wait_for_load_state()
+    assert page.url.endswith("/notebooks/08_softmax.html")
