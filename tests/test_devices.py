@@ -89,3 +89,19 @@ def test_each_process_tries_and_takes_the_gpu_of_its_own(monkeypatch):
         devices._choose.cache_clear()
         assert devices.get_device(name) == torch.device("cuda:0" if name == "cuda:0" else "cuda:1")
     assert tried == [torch.device(name) for name in ("cuda:1", "cuda:1", "cuda:0")]
+
+
+def test_a_timer_has_measured_nothing_before_it_ran():
+    assert devices.Timer("cpu").seconds == 0
+
+
+def test_a_program_is_no_notebook_and_a_kernel_is_one(monkeypatch):
+    import IPython
+    monkeypatch.setitem(devices.sys.modules, "ipykernel", object())
+    monkeypatch.setattr(IPython, "get_ipython", lambda: type("Shell", (), {"kernel": 1})())
+    assert devices.in_notebook()
+    monkeypatch.setattr(IPython, "get_ipython", lambda: None)
+    assert not devices.in_notebook()
+    monkeypatch.setattr(IPython, "get_ipython", lambda: type("Shell", (), {"kernel": 1})())
+    monkeypatch.delitem(devices.sys.modules, "ipykernel")
+    assert not devices.in_notebook()

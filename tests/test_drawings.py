@@ -236,3 +236,64 @@ def test_a_graph_needs_one_number_with_a_history():
     for root in torch.tensor(1.), torch.ones(2, requires_grad=True) * 2:
         with pytest.raises(ValueError, match="one number"):
             graph(root, {})
+
+
+def test_parts_are_as_large_as_what_is_drawn():
+    canvas = Canvas()
+    circle = canvas.circle("1", (5, 4), radius=2)
+    assert (circle.x, circle.y, circle.width, circle.height) == (3, 2, 4, 4)
+    assert box(canvas, canvas.ax.patches[-1]) == pytest.approx((3, 2, 7, 6), abs=.05)
+    for count in (1, 2, 9):
+        before = len(canvas.ax.patches)
+        stack = canvas.stack(count, (2, 3), at=(1, 5))
+        drawn = np.array([box(canvas, patch) for patch in canvas.ax.patches[before:]])
+        found = (*drawn[:, :2].min(0), *drawn[:, 2:].max(0))
+        assert found == pytest.approx((stack.x, stack.y, *stack.opposite), abs=.05)
+    for text, lines in ("one", 1), ("one\ntwo\nthree", 3):
+        part = canvas.box(text)
+        left, top, right, bottom = box(canvas, canvas.ax.texts[-1])
+        assert part.height < 1.6 * (bottom - top) + .6 and part.width < 1.8 * (right - left) + .8, lines
+    assert canvas.box("wide", size=(4, 2)).opposite == (4, 2)
+
+
+def test_dashes_are_for_what_is_not_there():
+    canvas = Canvas()
+    canvas.cells([1, 2], dashed=True)
+    canvas.arrow((0, 0), (3, 3), dashed=True, through=[(1, 2)])
+    assert all(patch.get_linestyle() == "--" for patch in canvas.ax.patches)
+    assert [line.get_linestyle() for line in canvas.ax.lines] == ["--"]
+    plain = Canvas()
+    plain.cells([1, 2])
+    plain.arrow((0, 0), (3, 3), through=[(1, 2)])
+    assert {p.get_linestyle() for p in (*plain.ax.patches, *plain.ax.lines)} <= {"-", "solid"}
+    assert plain.ax.lines[0].get_color() == plain.ax.patches[-1].get_edgecolor() or \
+        to_rgba(plain.ax.lines[0].get_color()) == plain.ax.patches[-1].get_edgecolor()
+
+
+def test_only_words_on_arrows_have_a_ground_of_their_own():
+    canvas = Canvas()
+    canvas.text("plain", (1, 1))
+    canvas.arrow((0, 0), (5, 0), "over it")
+    plain, over = canvas.ax.texts
+    assert plain.get_bbox_patch() is None and over.get_bbox_patch().get_facecolor()[:3] == (1, 1, 1)
+    left, top, right, bottom = box(canvas, over.get_bbox_patch())
+    assert bottom - top < .7, "it hides no more than it must"
+
+
+@pytest.mark.parametrize("curve", [.5, -.5])
+def test_the_words_of_a_bent_arrow_stand_on_the_outside_of_its_bend(curve):
+    canvas = Canvas()
+    canvas.arrow((0, 5), (6, 5), "w", curve=curve, side=-.2 if curve > 0 else .2)
+    top, bottom = box(canvas, canvas.ax.patches[-1])[1::2]
+    middle = top if curve < 0 else bottom  # where the arrow is furthest from the straight line
+    y = canvas.ax.texts[0].get_position()[1]
+    assert abs(y - 5) > abs(middle - 5) > .5 and (y > 5) == (middle > 5)
+
+
+def test_a_name_stands_above_and_a_wide_number_widens_its_cells():
+    canvas = Canvas()
+    part = canvas.cells([[1, 22222]], at=(1, 3), name="X")
+    name = canvas.ax.texts[-1]
+    left, top, right, bottom = box(canvas, name)
+    assert bottom <= 3 and (left + right) / 2 == pytest.approx(part.center[0], abs=.02)
+    assert part.width > 2 and canvas.cells([[1, 22222]], width=3).width == 6

@@ -1,3 +1,5 @@
+import sys
+
 import matplotlib
 
 matplotlib.use("Agg")
@@ -108,3 +110,43 @@ def test_the_explorer_draws_every_value_when_nobody_can_turn_it():
     explore(lambda ax, rate, size: seen.append((rate, size)), {"rate": [1, 2, 3], "size": [7, 8]})
     assert seen == [(1, 7), (2, 7), (3, 7)]
     assert [ax.get_title() for ax in plt.gcf().axes] == ["rate = 1", "rate = 2", "rate = 3"]
+
+
+def test_a_heat_map_grows_with_its_matrix_and_has_a_bar_of_its_own():
+    def size(rows, columns):
+        return heatmap(torch.rand(rows, columns)).figure.get_size_inches()
+    small, tall, wide = size(2, 2), size(20, 2), size(2, 20)
+    assert tall[0] == small[0] < wide[0] and wide[1] == small[1] < tall[1]
+    _, (left, right) = plt.subplots(1, 2)
+    heatmap(torch.eye(2), ax=left)
+    plt.gcf().canvas.draw()
+    bar = plt.gcf().axes[-1].get_position()
+    assert left.get_position().x1 <= bar.x0 < right.get_position().x0, "beside its matrix, not beside another"
+
+
+def test_a_few_epochs_are_marked_and_many_are_not():
+    for epochs, marked in ((40, True), (41, False)):
+        loss, = curves(Record(train_loss=[1.] * epochs))
+        assert (loss.lines[0].get_marker() not in ("", "None")) == marked
+
+
+def test_sliders_hand_their_values_to_the_drawing(monkeypatch):
+    made, settings = [], {}
+
+    class Slider:
+        def __init__(self, options, description, continuous_update):
+            assert continuous_update is False, "no drawing while the slider is being pulled"
+            self.options, self.description = options, description
+
+    def interact(function, **sliders):
+        settings.update({name: slider.options for name, slider in sliders.items()})
+        function(rate=2, size=7)
+    widgets = type("widgets", (), {"SelectionSlider": Slider, "interact": staticmethod(interact)})
+    monkeypatch.setitem(sys.modules, "ipywidgets", widgets)
+    monkeypatch.setattr("shared.plots.in_notebook", lambda: True)
+    monkeypatch.delenv("BOOK_STATIC", raising=False)
+    explore(lambda ax, rate, size: made.append((ax.figure.get_size_inches().tolist(), rate, size)),
+            {"rate": (1, 2), "size": [7, 8]}, figsize=(2, 3))
+    ((width, height), rate, size), = made
+    assert (rate, size) == (2, 7) and height / width == pytest.approx(1.5)
+    assert settings == {"rate": [1, 2], "size": [7, 8]}

@@ -1,9 +1,12 @@
 """The stand-ins: deterministic, of the right types, and about as hard as the real thing."""
 
+import json
 import re
+from pathlib import Path
 
 import pytest
 import torch
+from pandas.api.types import is_numeric_dtype
 from torch import nn
 
 from shared import sample_texts, samples
@@ -86,3 +89,55 @@ def test_tables_have_signal():
     train, test = samples.houses()
     assert "SalePrice" in train and "SalePrice" not in test
     assert train["Alley"].isna().mean() > .8 and train["GrLivArea"].corr(train["SalePrice"]) > .4
+
+
+KNOWN = Path(__file__).parent / "samples.json"
+
+
+def number(x):
+    return None if x != x else float(f"{x:.6g}")
+
+
+def described(table):
+    """Of each column: its type, the share that is there, and mean and spread, or its words with their counts."""
+    found = {}
+    for name, column in table.items():
+        if is_numeric_dtype(column):
+            found[name] = ["number", number(column.notna().mean()), number(column.mean()), number(column.std())]
+        else:
+            found[name] = ["words", number(column.notna().mean()), dict(sorted(column.value_counts().items()))]
+    return found
+
+
+def fingerprint():
+    """What the stand-ins are, in numbers that do not depend on the last digit of a computation."""
+    found = {}
+    for name, draw in ("garments", samples.garments), ("colour_images", samples.colour_images):
+        images = draw(200, 100)
+        found[name] = {part: [[*X.shape], [number(X[y == c].float().mean()) for c in range(10)],
+                              [number(X[y == c].float().std()) for c in range(10)]] for part, (X, y) in images.items()}
+    for name in ("houses", "wines", "bike_hours"):
+        found[name] = [described(table) for table in getattr(samples, name)()]
+    return found
+
+
+def close(a, b):
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(close(a[k], b[k]) for k in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(close, a, b))
+    if isinstance(a, float) and isinstance(b, float):
+        return a == pytest.approx(b, rel=2e-3, abs=1e-6)
+    return a == b
+
+
+def test_the_stand_ins_are_those_with_which_the_chapters_were_tested():
+    """Whoever changes them on purpose runs every chapter with BOOK_DATA=sample, then
+    python tests/test_samples.py, which writes the file anew."""
+    found, known = json.loads(json.dumps(fingerprint())), json.loads(KNOWN.read_text(encoding="utf-8"))
+    differing = [name for name in known if not close(known[name], found[name])]
+    assert found.keys() == known.keys() and differing == []
+
+
+if __name__ == "__main__":
+    KNOWN.write_text(json.dumps(fingerprint(), indent=1) + "\n", encoding="utf-8")

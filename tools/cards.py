@@ -1,7 +1,8 @@
 """A small picture for each chapter on the first page, from the chapter's own figures.
 
 The figure of the cell whose metadata say ``"card": true`` is made smaller and put on a white card:
-``book/_cards/NN_name.png``. `make site` calls this before it builds the book.
+``book/_cards/NN_name.png``. One figure is also shown as it is, ``book/_cards/first.png``. `make site` calls
+this before it builds the book.
 """
 
 import base64
@@ -14,6 +15,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "book" / "_cards"
 SIZE, MARGIN = (480, 270), 12
+FIRST = "31_attention"  # the chapter whose figure a visitor sees first
 
 
 def figure(path: Path) -> Image.Image:
@@ -39,6 +41,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         card(figure(path)).save(FOLDER / f"{path.stem}.png", optimize=True)
+    figure(ROOT / "notebooks" / f"{FIRST}.ipynb").save(FOLDER / "first.png", optimize=True)
 
 
 if __name__ == "__main__":
