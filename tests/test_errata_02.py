@@ -207,7 +207,7 @@ def test_erratum_02_20():
 
 
 def test_erratum_02_21():
-    """The notes' lines, one after the other; each wrong name is mended when it has failed."""
+    """The source's lines, one after the other; each wrong name is mended when it has failed."""
     code = """
 def clean_words(text):
     return [word.strip('.,;:"!?”“_-') for word in text.lower().split()]
@@ -241,3 +241,75 @@ def test_erratum_02_23():
     assert isinstance(Dataset, type) and isinstance(DataLoader, type)  # classes
     loader = DataLoader(TensorDataset(torch.arange(10)), batch_size=4)
     assert isinstance(loader.dataset, Dataset) and [len(x) for x, in loader] == [4, 4, 2]
+
+
+def test_erratum_02_24():
+    """A module and constants that do not exist."""
+    torchvision = pytest.importorskip("torchvision")
+    with pytest.raises(ModuleNotFoundError, match="torchvision.dataset"):
+        exec("import torchvision.dataset as dset")
+    names: dict = {}
+    exec("import torchvision.datasets as dset", names)
+    assert names["dset"] is torchvision.datasets
+    for call in "dset.MNIST(root, train = TRUE)", "dset.MNIST(root, transform = NONE)":
+        with pytest.raises(NameError, match="TRUE|NONE"):
+            eval(call, names | {"root": "nowhere"})
+    with pytest.raises(RuntimeError, match="not found"):  # the names are right now; there is only no such folder
+        eval("dset.MNIST(root, train = True, transform = None, download = False)", names | {"root": "nowhere"})
+
+
+def test_erratum_02_25(wine):
+    """The threshold 141.83 is one for sulfur dioxide; no column holds carbon dioxide."""
+    columns = list(wine.train.columns)
+    assert columns[6] == "total sulfur dioxide" and not any("carbon" in name for name in columns)
+
+
+def test_erratum_02_26():
+    bikes = data.bikes()
+    if not bikes.real:
+        pytest.skip("a claim about the real table")
+    table = bikes.train
+    dates = table["dteday"].to_numpy().reshape(-1, 24)  # "days", as view(-1, 24, 17) cuts them
+    mixed = (dates != dates[:, :1]).any(axis=1)
+    assert len(dates) == 730 and table["dteday"].nunique() == 731
+    assert mixed.sum() == 1 and set(dates[mixed][0]) == {"2012-10-29", "2012-10-30"}
+
+
+def test_erratum_02_27():
+    bikes = data.bikes()
+    if not bikes.real:
+        pytest.skip("a claim about the real table")
+    table = bikes.train
+    filled = table["casual"] + table["registered"] != table["cnt"]
+    assert table.isna().sum().sum() == 0  # nothing marks them
+    assert filled.sum() == 141 == len(table) - table["instant"].nunique()
+    assert (table.loc[filled, "cnt"] == 0).all() and (table.loc[~filled, "cnt"] > 0).all()
+
+
+def test_erratum_02_28(wine):
+    """Three groups show a steady fall of sulfur dioxide; the marks one by one do not."""
+    sulfur, quality = wine.train["total sulfur dioxide"], wine.train["quality"]
+    if not wine.real:
+        pytest.skip("a claim about the real wines")
+    bad, middle, best = (sulfur[rows].mean() for rows in
+                         (quality <= 3, (quality > 3) & (quality < 7), quality >= 7))
+    assert [round(float(x), 2) for x in (bad, middle, best)] == [170.60, 141.83, 125.25]
+    by_mark = sulfur.groupby(quality).mean()
+    assert by_mark[4] < by_mark[5] - 20 and abs(by_mark[4] - by_mark[7]) < 1
+    assert (quality <= 3).sum() == 20
+
+
+def test_erratum_02_29(wine):
+    """The same wine twice: a random test part is partly known from the training part."""
+    if not wine.real:
+        pytest.skip("a claim about the real wines")
+    table = wine.train
+    order = np.random.default_rng(0).permutation(len(table))
+
+    def known(rows, order):
+        train = set(rows.iloc[order[980:]].itertuples(index=False, name=None))
+        test = list(rows.iloc[order[:980]].itertuples(index=False, name=None))
+        return sum(row in train for row in test) / len(test)
+    assert table.duplicated().sum() == 937 and .25 < known(table, order) < .36
+    single = table.drop_duplicates()
+    assert known(single, np.random.default_rng(0).permutation(len(single))) == 0

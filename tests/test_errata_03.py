@@ -1,9 +1,13 @@
 """Each erratum of chapter 03: the mistake does what the errata page says, and so does the mend."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import sympy
 import torch
+
+from shared import data
 
 
 def test_erratum_03_01():
@@ -75,3 +79,13 @@ def test_erratum_03_09():
 
 def test_erratum_03_10():
     assert torch.rand(10).ndim == 1 and torch.rand(()).ndim == 0 and torch.tensor(3.).shape == ()
+
+
+def test_erratum_03_13():
+    """The Boston table left scikit-learn in version 1.2; where that is installed, its name is refused."""
+    if find_spec("sklearn"):
+        import sklearn.datasets
+        with pytest.raises((ImportError, AttributeError)):
+            sklearn.datasets.load_boston()
+    table = torch.from_numpy(data.wine().train.to_numpy())  # the mend: a table that can be had
+    assert table.shape[1] == 12 and table[:2].shape == (2, 12) and torch.equal(table[:2][1], table[1])
