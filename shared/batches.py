@@ -28,7 +28,7 @@ READ_AHEAD = 256 << 20  # bytes of a streamed set that are held at once
 def whole_number(name: str, value) -> int:
     """``value`` as an int, whatever library it comes from; ValueError unless it is 1 or more."""
     try:
-        number = 0 if isinstance(value, bool) else operator.index(value)
+        number = 0 if isinstance(value, (bool, np.bool_)) else operator.index(value)
     except TypeError:
         number = 0
     if number < 1:

@@ -15,6 +15,7 @@ from shared.text import (
     letters_only,
     seq_data_iter_random,
     seq_data_iter_sequential,
+    split_corpus,
     tokenize,
     windows,
 )
@@ -237,3 +238,20 @@ def test_a_loader_goes_on_from_row_to_row_unless_it_is_random_and_knows_its_text
     assert loader.corpus.device.type == "cpu" and other.random and not loader.random
     with pytest.raises(ValueError, match="at least 11"):
         SeqDataLoader(range(10), 2, 5, random=True, device="cpu")
+
+
+@given(st.integers(10, 2000))
+def test_the_three_parts_are_the_text_in_its_order(length):
+    corpus = torch.arange(length)
+    parts = split_corpus(corpus)
+    assert torch.equal(torch.cat(parts), corpus)
+    assert [len(part) for part in parts[:2]] == [int(.8 * length), int(.9 * length) - int(.8 * length)]
+    assert parts[0].data_ptr() == corpus.data_ptr()  # nothing copied
+    assert [list(part) for part in parts] == list(map(list, split_corpus(range(length))))
+
+
+def test_the_shares_can_be_chosen_but_no_part_is_empty():
+    assert [len(part) for part in split_corpus("a" * 100, (.5, .3))] == [50, 30, 20]
+    for corpus, shares in (("abc", (.8, .1)), ("a" * 100, (.9, .1)), ("a" * 100, (0, .5)), ([], (.8, .1))):
+        with pytest.raises(ValueError, match="a part would be empty"):
+            split_corpus(corpus, shares)
