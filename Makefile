@@ -103,7 +103,7 @@ $(NPM)/.installed: Makefile
 
 # The chapters as a reader runs them, with live curves and sliders: a quarter of an hour.
 test-live: setup-test
-	$(BIN)/python -m pytest tests/live
+	$(ALL_THREADS) $(BIN)/python -m pytest -rA tests/live
 
 # Which lines of the helper does no test of the helper run?
 coverage: setup-test

@@ -57,3 +57,16 @@ def test_a_missing_figure_is_caught_and_its_size_is_not_compared(tmp_path):
     assert run(tmp_path, figure)[0] == 0
     figure.source = "1"
     assert run(tmp_path, figure)[0] == 1
+
+
+@pytest.mark.parametrize("kind, code", [("ValueError", 0), ("TypeError", 1)])
+def test_of_an_error_the_type_is_compared_and_not_the_wording(tmp_path, kind, code):
+    cell = new_code_cell("raise ValueError('new words')", execution_count=1, metadata={"tags": ["raises-exception"]},
+                         outputs=[new_output("error", ename=kind, evalue="old words", traceback=[])])
+    assert run(tmp_path, cell)[0] == code
+
+
+def test_an_error_that_is_no_longer_raised_is_caught(tmp_path):
+    cell = new_code_cell("1 + 1;", execution_count=1, metadata={"tags": ["raises-exception"]},
+                         outputs=[new_output("error", ename="ValueError", evalue="words", traceback=[])])
+    assert run(tmp_path, cell)[0] == 1

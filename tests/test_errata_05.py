@@ -1,5 +1,7 @@
 """Each erratum of chapter 05: the mistake does what the errata page says, and so does the mend."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 import torch
@@ -34,7 +36,7 @@ def test_erratum_05_02():
     kept = x.grad
     x.grad.zero_()
     x.sum().backward()
-    assert x.grad is kept and kept.tolist() == [1] * 4  # as the notes say
+    assert x.grad is kept and kept.tolist() == [1] * 4  # as is said: one place
     torch.optim.SGD([x], lr=1).zero_grad()              # as their training loops do
     assert x.grad is None
     x.sum().backward()
@@ -140,3 +142,23 @@ def test_erratum_05_14():
         kept.clear()
         with torch.no_grad():
             assert validation_loss().grad_fn is None and not kept
+
+
+def test_erratum_05_17():
+    def record(a):
+        node, length = f(torch.tensor(a, requires_grad=True)).grad_fn, 0
+        while node.next_functions:
+            node, length = node.next_functions[0][0], length + 1
+        return length
+    assert record(1.5) != record(300.)  # dynamic: as long as the run was
+
+    def wasteful(x):
+        return (x.sin() + 1) * (x.sin() + 1)
+    static = torch.fx.symbolic_trace(wasteful)  # and PyTorch, too, takes a graph before any run
+    assert [node.op for node in static.graph.nodes].count("call_method") == 2
+    x = torch.linspace(-2, 2, 5)
+    assert torch.equal(static(x), wasteful(x))
+    with pytest.raises(torch.fx.proxy.TraceError, match="control flow"):
+        torch.fx.symbolic_trace(f)
+    if find_spec("tensorflow"):
+        assert __import__("tensorflow").executing_eagerly()

@@ -317,3 +317,10 @@ def test_erratum_08_24():
             assert numbers == (float(l.detach()), float(l.detach().sum()))
     finally:
         torch.set_warn_always(always)
+
+
+def test_erratum_08_25():
+    y_hat = torch.tensor([[.6, .3, .1], [.3, .2, .5]])
+    classes = y_hat.argmax(axis=1)
+    assert not (classes > 0).all()  # an index begins at 0
+    assert classes.tolist() == [0, 2] and ((classes >= 0) & (classes < 3)).all()

@@ -1,8 +1,10 @@
 """Each erratum of chapter 09: the mistake does what the errata page says, and so does the mend."""
 
 import ast
+import io
 import itertools
 import math
+import pickle
 
 import pytest
 import torch
@@ -68,7 +70,7 @@ def test_erratum_09_06():
 
 
 def test_erratum_09_07():
-    """Which pairs of layers fit? The notes' rule, read of the weights, against what runs."""
+    """Which pairs of layers fit? The rule of the source, read of the weights, against what runs."""
     first_rule, second_rule = [], []
     for inputs, hidden, expected, outputs in itertools.product(range(1, 4), repeat=4):
         lower, upper = nn.Linear(inputs, hidden), nn.Linear(expected, outputs)
@@ -175,3 +177,107 @@ def test_erratum_09_15():
     layer = nn.Linear(2, 3)
     nn.init.constant_(layer.bias, 2.)
     assert torch.sigmoid(layer(X)).min() > .8
+
+
+def test_erratum_09_17():
+    """`nn.Parameter(torch.randn(..., requires_grad=True))`: the inner flag changes nothing."""
+    plain, flagged = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2, requires_grad=True))
+    assert plain.requires_grad and flagged.requires_grad and plain.is_leaf and flagged.is_leaf
+    assert not torch.ones(2).requires_grad  # a tensor that is no parameter does need the flag
+
+
+def test_erratum_09_18():
+    """A comment without its sign in front of `criterion = ...`."""
+    line = "Construct the loss function\ncriterion = torch.nn.MSELoss()"
+    with pytest.raises(SyntaxError):
+        ast.parse(line)
+    names = {"torch": torch}
+    exec("# " + line, names)
+    assert isinstance(names["criterion"], nn.MSELoss)
+
+
+def test_erratum_09_19():
+    """"Recursive" networks go along a tree, recurrent ones along time: their results differ."""
+    W = torch.tensor([[.5], [2.]])
+
+    def cell(a, b):
+        return torch.tanh(torch.stack([a, b]) @ W)
+
+    leaves = torch.tensor([.1, .7, -.4, .9])
+
+    def along_time(x):
+        state = torch.zeros(())
+        for step in x:
+            state = cell(step, state)[0]
+        return state
+
+    def along_a_tree(x):
+        return x[0] if len(x) == 1 else cell(along_a_tree(x[:len(x) // 2]), along_a_tree(x[len(x) // 2:]))[0]
+    assert not torch.allclose(along_time(leaves), along_a_tree(leaves), atol=.01)
+    rnn = nn.RNN(1, 1, bias=False)  # the library's RNN is the recurrent one
+    nn.init.constant_(rnn.weight_ih_l0, .5)
+    nn.init.constant_(rnn.weight_hh_l0, 2.)
+    assert torch.allclose(rnn(leaves[:, None])[0][-1, 0], along_time(leaves), atol=1e-6)
+
+
+def test_erratum_09_20():
+    """`t_un_val` and its like are used and never made; scaled and split they work."""
+    code = "linear_model = nn.Linear(1, 1)\nlinear_model(t_un_val)"
+    readings = torch.tensor([35.7, 55.9, 58.2, 81.9, 56.3])[:, None]
+    names = {"nn": nn, "t_u": readings}
+    with pytest.raises(NameError, match="t_un_val"):
+        exec(code, dict(names))
+    exec("t_un = .1 * t_u\nt_un_val = t_un[-2:]\n" + code, names)
+    assert names["linear_model"](names["t_un_val"]).shape == (2, 1)
+
+
+def test_erratum_09_21():
+    """`xPredicted` is used in `predict` and nowhere made: it must be an argument."""
+    class Theirs(nn.Module):
+        def forward(self, X):
+            return 2 * X
+
+        def predict(self):
+            return self.forward(xPredicted)  # noqa: F821
+
+    class Mended(Theirs):
+        def predict(self, X):
+            return self.forward(X)
+    with pytest.raises(NameError, match="xPredicted"):
+        Theirs().predict()
+    assert Mended().predict(3) == 6
+
+
+def test_erratum_09_22():
+    """`torch.save(model, "NN")`, then `torch.load("NN")`: refused by default; the state_dict is not."""
+    net, file = nn.Linear(2, 1), io.BytesIO()
+    torch.save(net, file)
+    file.seek(0)
+    with pytest.raises(pickle.UnpicklingError, match="[Ww]eights"):
+        torch.load(file)
+    file = io.BytesIO()
+    torch.save(net.state_dict(), file)
+    file.seek(0)
+    again = nn.Linear(2, 1)
+    again.load_state_dict(torch.load(file))
+    assert torch.equal(again.weight, net.weight) and torch.equal(again.bias, net.bias)
+
+
+def test_erratum_09_23():
+    """Methods that stand behind `return`, in the body of `forward`, are no methods."""
+    class Theirs(nn.Module):
+        def forward(self, X):
+            return self.sigmoid(X)
+
+            def sigmoid(self, s):
+                return 1 / (1 + torch.exp(-s))
+
+    class Mended(nn.Module):
+        def forward(self, X):
+            return self.sigmoid(X)
+
+        def sigmoid(self, s):
+            return 1 / (1 + torch.exp(-s))
+    with pytest.raises(AttributeError, match="sigmoid"):
+        Theirs()(torch.zeros(1))
+    assert Mended()(torch.zeros(1)).item() == .5

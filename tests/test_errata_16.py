@@ -6,7 +6,6 @@ import warnings
 import pytest
 import torch
 from packaging.version import Version
-from PIL import Image
 from torch import nn
 from torch.nn import functional as F
 
@@ -82,18 +81,6 @@ def test_erratum_16_06():
         v -= -4
     with pytest.raises(RuntimeError, match="inplace"):
         z.backward()
-
-
-def test_erratum_16_07():
-    """The notes' own picture of one channel has white in it, and every grey has room there."""
-    X = torch.ones(6, 8)
-    X[:, 2:6] = 0
-    assert nn.Conv2d(1, 1, (1, 2))(X[None, None]).shape == (1, 1, 6, 7)  # one channel
-    shown = Image.fromarray((X * 255).byte().numpy())
-    assert shown.mode == "L" and shown.getextrema() == (0, 255)  # black would be (0, 0)
-    steps = Image.fromarray(torch.arange(256, dtype=torch.uint8).reshape(16, 16).numpy())
-    red, green, blue = steps.convert("RGB").split()  # seen in colour: grey, three equal channels
-    assert red.tobytes() == green.tobytes() == blue.tobytes() == bytes(range(256))
 
 
 def test_erratum_16_08():
@@ -208,3 +195,21 @@ def test_erratum_16_20():
     names = {"nn": nn}
     exec(code.removesuffix("\n)"), names)
     assert names["model"](torch.zeros(1, 512)).shape == (1, 2)
+
+
+def test_erratum_16_21():
+    """Position is what a dense layer knows; what it does not know is which pixels are neighbours."""
+    torch.manual_seed(0)
+    dense, image = nn.Linear(36, 5), torch.zeros(6, 6)
+    image[2:4, 1:3] = 1
+    assert not torch.allclose(dense(image.flatten()), dense(image.roll(1, 1).flatten()), atol=1e-3)
+    order = torch.randperm(36)
+    shuffled = nn.Linear(36, 5)
+    with torch.no_grad():
+        shuffled.weight.copy_(dense.weight[:, order])
+        shuffled.bias.copy_(dense.bias)
+    assert torch.allclose(shuffled(image.flatten()[order]), dense(image.flatten()), atol=1e-6)
+    K, mixed = torch.randn(1, 1, 3, 3), image.flatten()[order].reshape(1, 1, 6, 6)
+    # a convolution does know: no kernel undoes the shuffling, not even as a set of values
+    assert not torch.allclose(F.conv2d(mixed, K).flatten().sort().values,
+                              F.conv2d(image[None, None], K).flatten().sort().values, atol=1e-3)

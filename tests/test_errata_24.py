@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from shared import data
 from shared.text import SeqDataLoader, letters_only, seq_data_iter_random, tokenize
 
-# Code of the notes: it is run as it stands there, then with the mistake replaced.
+# Code of the source: it is run as it stands there, then with the mistake replaced.
 MODEL_FROM_SCRATCH = """
 class RNNModelScratch:
     def __init__(self, vocab_size, num_hiddens, device, get_params, init_state, forward_fn):
@@ -191,7 +191,8 @@ def test_erratum_24_09():
 
 @pytest.mark.slow
 def test_erratum_24_10():
-    """1,000 characters learnt by heart; the next 1,000 are guessed worse than from frequencies."""
+    """1,000 characters learnt by heart, as their perplexity says; the next 1,000 are guessed worse than from
+    frequencies, as it does not say."""
     book = data.time_machine()
     text = letters_only(book.text)[:2000]
     number = {c: i for i, c in enumerate(sorted(set(text)))}
@@ -247,32 +248,6 @@ def test_erratum_24_13():
         p = counts / counts.sum()
         return math.exp(-(p * p.log()).sum())
     assert perplexity_of_frequencies(text.split()) > 2 * perplexity_of_frequencies(text)
-
-
-def test_erratum_24_14(capsys):
-    """The notes' batches, 32 pieces of 35 from 10,000 characters; their loop prints a shape for each."""
-    corpus, net = [i % 28 for i in range(10_000)], nn.Embedding(28, 28)
-
-    def epoch(say):
-        for X, _ in SeqDataLoader(corpus, 32, 35, random=False, device="cpu"):
-            y_hat = net(X.T).reshape(-1, 28)
-            say(y_hat)
-
-    def predict(num_preds, say):
-        token = torch.tensor([0])
-        for _ in range(num_preds):
-            token = net(token).argmax(1)
-            say(token)
-
-    def lines(loop, *arguments):
-        loop(*arguments)
-        return len(capsys.readouterr().out.splitlines())
-    assert lines(epoch, lambda y_hat: print(y_hat.shape)) == 8  # 4,000 in 500 epochs
-    assert lines(predict, 50, print) == 50                      # each tenth epoch, 2,500 more
-
-    def assured(y_hat):
-        assert y_hat.shape == (32 * 35, 28)
-    assert lines(epoch, assured) == 0
 
 
 def test_erratum_24_15():

@@ -128,7 +128,7 @@ def run(script: Path, processes: int, records: Path, **environment) -> str:
                "--master-addr=127.0.0.1", "--master-port=0", "--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]
     plain = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "COV"))}
     result = subprocess.run([*command, str(script)] if processes > 1 else [sys.executable, str(script)],
-                            cwd=script.parent, capture_output=True, text=True, timeout=150,
+                            cwd=script.parent, capture_output=True, text=True, timeout=600,
                             env=plain | {"BOOK_RECORDS": str(records), "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg",
                                          "BOOK_PROGRESS": "0", "OMP_NUM_THREADS": "1", "BOOK_STATIC": "1",
                                          "BOOK_DEVICE": "cpu", "USE_LIBUV": LIBUV} | environment)

@@ -1,8 +1,10 @@
 """The tools: the set-up cell and its commit, what is recorded, and what `python -m shared` tells."""
 
 import ast
+import base64
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -12,9 +14,11 @@ import threading
 from importlib.metadata import version
 
 import nbformat
+import numpy as np
 import pytest
 import torch
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 import record
 import setup_cell
@@ -339,6 +343,17 @@ def test_windows_with_a_gpu_and_a_build_without_cuda_gets_the_command(told, monk
     monkeypatch.setattr("shutil.which", lambda name: nvidia)
     monkeypatch.setattr(torch.version, "cuda", cuda)
     assert any("pip install" in line and "torch torchvision" in line for line in told()) == helped
+
+
+def test_pictures_are_packed_without_a_change_of_a_pixel():
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(np.kron(rng.integers(0, 256, (9, 9, 4), dtype=np.uint8), np.ones((20, 20, 1), np.uint8)))
+    buffer = io.BytesIO()
+    picture.save(buffer, "png", compress_level=1)
+    png = base64.b64encode(buffer.getvalue()).decode()
+    packed = record.smaller(png)
+    assert len(packed) < len(png) and record.smaller(packed) == packed
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(packed)))), np.asarray(picture))
 
 
 @pytest.mark.slow
