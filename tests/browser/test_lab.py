@@ -65,7 +65,7 @@ def test_a_chapter_runs_and_its_sliders_answer(lab, open_page, chapter):
     expect(page.locator(".jp-CodeCell .jp-InputPrompt").last).to_have_text(f"[{len(cells)}]:", timeout=180_000)
 
     explorers = page.locator(".widget-interact")
-    assert explorers.count() == sum(c.source.count("\nexplore(") for c in cells) > 0
+    assert explorers.count() == sum(len(re.findall(r"(?m)^explore\(", c.source)) for c in cells) > 0
     for explorer in explorers.all():
         for slider in explorer.locator(".noUi-handle").all():
             picture = explorer.locator("img").first
