@@ -62,7 +62,7 @@ def test_a_chapter_runs_and_its_sliders_answer(lab, open_page, chapter):
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name=re.compile("^Run All Cells")).click()
     cells = code(path_of(chapter))
-    expect(page.locator(".jp-CodeCell .jp-InputPrompt").last).to_have_text(f"[{len(cells)}]:", timeout=180_000)
+    expect(page.locator(".jp-CodeCell .jp-InputPrompt").last).to_have_text(f"[{len(cells)}]:", timeout=480_000)
 
     explorers = page.locator(".widget-interact")
     assert explorers.count() == sum(len(re.findall(r"(?m)^explore\(", c.source)) for c in cells) > 0
