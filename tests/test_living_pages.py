@@ -165,9 +165,8 @@ def test_every_chapter_has_a_card_in_the_order_of_the_contents():
 def test_a_card_says_what_the_chapter_says(chapter):
     """Needs and run time on the card are those of the chapter's first lines."""
     _, footer = cards()[chapter]
-    first = prose(path_of(chapter)).split("\n\n")
-    needs = sorted(set(re.findall(r"\((\d\d)_\w+\.ipynb\)", next(line for line in first if "**You need**" in line))))
-    runs = re.search(r"\*\*It runs\*\* (in .+?) on two CPU cores", "\n".join(first))[1]
+    needs = road_tool.needs(path_of(chapter))
+    runs = re.search(r"\*\*It runs\*\* (in .+?) on two CPU cores", prose(path_of(chapter)))[1]
     after = f" · after {', '.join(needs)}" if needs else ""
     assert footer == f"**{chapter[:2]}**{after} · runs {runs}"
 

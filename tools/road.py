@@ -20,7 +20,6 @@ STYLE = """
 .road .part { font-weight: 700; fill: #0a5f8a; }
 .road .coming { fill: #5b6670; }
 .road path { fill: none; stroke: #8fa3b3; stroke-width: 1.4; }
-.road a path, .road a:hover + path { stroke: #0072b2; }
 .road .dot { fill: #0072b2; stroke: #0072b2; stroke-width: 2; }
 .road .dot.open { fill: #ffffff; stroke: #8fa3b3; }
 .road a:hover text, .road a:focus text { text-decoration: underline; }
