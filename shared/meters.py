@@ -33,19 +33,21 @@ class Record:
     interrupted: bool = False
 
     def __str__(self) -> str:
-        parts = []
-        for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy"):
-            if values := getattr(self, name):
-                parts.append(f"{name.replace('_', ' ')} {values[-1]:.3f}")
+        """Two lines: the last scores; how long it took, where, how fast."""
+        scores = []
+        for part in ("train", "test"):
+            values = [(what, getattr(self, f"{part}_{what}")) for what in ("loss", "accuracy")]
+            if said := ", ".join(f"{what} {curve[-1]:.3f}" for what, curve in values if curve):
+                scores.append(f"{part} {said}")
         epochs = len(self.train_loss)
-        parts.append(f"{epochs} epoch{'s' if epochs != 1 else ''} in {self.seconds:.1f} s on {self.device}")
+        took = [f"{epochs} epoch{'s' if epochs != 1 else ''} in {self.seconds:.1f} s on {self.device}"]
         if self.train_seconds:
-            parts[-1] += f", {self.examples / self.train_seconds:,.0f} examples/s"
+            took[-1] += f", {self.examples / self.train_seconds:,.0f} examples/s"
         if not self.real:
-            parts.append("built-in sample")
+            took.append("built-in sample")
         if self.interrupted:
-            parts.append("interrupted")
-        return "; ".join(parts)
+            took.append("interrupted")
+        return "\n".join("; ".join(parts) for parts in (scores, took) if parts)
 
     def as_dict(self) -> dict:
         return asdict(self)

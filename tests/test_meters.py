@@ -161,13 +161,14 @@ def test_default_loss_refuses_what_would_be_compared_in_another_way():
     assert torch.equal(default_loss(y_hat, y_hat + 1), torch.tensor(1.))
 
 
-def test_a_record_says_all_in_one_line():
+def test_a_record_says_all_in_two_lines_that_fit_a_page():
     record = Record([2., 1.25], [.5, .75], [1.5, 1.], [.6, .7], seconds=3.21, train_seconds=2., examples=5000,
                     device="CPU (1 thread)")
-    assert str(record) == ("train loss 1.250; train accuracy 0.750; test loss 1.000; test accuracy 0.700; "
+    assert str(record) == ("train loss 1.250, accuracy 0.750; test loss 1.000, accuracy 0.700\n"
                            "2 epochs in 3.2 s on CPU (1 thread), 2,500 examples/s")
+    assert max(map(len, str(record).splitlines())) <= 80
     assert str(Record([1.], device="CPU", real=False, interrupted=True)) == (
-        "train loss 1.000; 1 epoch in 0.0 s on CPU; built-in sample; interrupted")
+        "train loss 1.000\n1 epoch in 0.0 s on CPU; built-in sample; interrupted")
     assert Record(**json.loads(json.dumps(record.as_dict()))) == record
 
 

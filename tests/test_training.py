@@ -39,7 +39,7 @@ def test_it_learns_and_records_every_epoch(toy, capsys):
     assert record.examples == 20 * 200 and record.seconds >= record.train_seconds > 0
     assert not record.interrupted and record.real and record.device.startswith("CPU")
     printed = capsys.readouterr().out
-    assert printed.count("\n") == 1 and "20 epochs in" in printed and "CPU" in printed
+    assert printed.count("\n") == 2 and "20 epochs in" in printed and "CPU" in printed
 
 
 def test_it_is_silent_when_asked_to_be(toy, capsys):
