@@ -1,0 +1,20 @@
+"""Numbers of a benchmark that a chapter shows are those of its record."""
+
+import ast
+import json
+
+from chapters import NOTEBOOKS, ROOT, code, read
+
+
+def recorded_in(chapter: str) -> dict:
+    """The dictionary ``recorded`` of a chapter."""
+    path = next(path for path in NOTEBOOKS if path.stem == chapter)
+    source = next(c.source for c in code(path) if c.source.startswith("recorded = {"))
+    return ast.literal_eval(source.split("=", 1)[1].split("#")[0] + source.split("\n", 1)[1])
+
+
+def test_the_recipe_of_24_is_the_recorded_one():
+    record = json.loads((ROOT / "benchmarks" / "records" / "recipe.json").read_text(encoding="utf-8"))["results"]
+    rows = [tuple(round(row["choose"][k], 2) for k in ("median", "min", "max"))
+            for row in record.values() if "choose" in row]
+    assert list(recorded_in("24_rnn").values()) == rows
