@@ -19,12 +19,12 @@ window.addEventListener("load", () => {
   }
 });
 
-// The first use of a term that another chapter defines leads to the glossary, and shows its definition.
+// The first use of a term that an earlier chapter defines leads to the glossary, and shows its definition.
 window.addEventListener("load", () => {
   const chapter = (location.pathname.match(/notebooks\/(\w+)\.html$/) || [])[1];
   if (!chapter || !window.glossary) return;
   const terms = Object.keys(window.glossary)
-    .filter(term => window.glossary[term][1] !== chapter)
+    .filter(term => window.glossary[term][1] < chapter)  // file names are in reading order
     .sort((a, b) => b.length - a.length);
   if (!terms.length) return;
   const escaped = terms.map(term => term.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
