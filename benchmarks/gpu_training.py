@@ -77,13 +77,13 @@ def tasks(small: bool = False) -> Iterable[tuple[str, Task]]:
     X, y = windows(vocab.encode(text[:2_000] if small else text), 32)
     yield f"character GRU, {width} hidden, batch 1,024", Task(
         (X, y), 1024, lambda: CharacterGRU(len(vocab), width), F.cross_entropy, "characters", 32)
-    pairs = load_data_nmt(data.fra_eng(), num_steps=10, num_examples=600 if small else 20_000, num_test=50)
-    pad, target = pairs.target_vocab[PAD], pairs.train[-1]
+    pairs = load_data_nmt(data.fra_eng(), num_examples=600 if small else 20_000, num_valid=0, num_test=50)
+    pad, target = pairs.target.vocab[PAD], pairs.train[-1]
 
     def translator() -> nn.Module:
         sizes = (width, width)
-        return FixedShapes(EncoderDecoder(Seq2SeqEncoder(len(pairs.source_vocab), *sizes),
-                                          AttentionDecoder(len(pairs.target_vocab), *sizes), pad))
+        return FixedShapes(EncoderDecoder(Seq2SeqEncoder(len(pairs.source), *sizes),
+                                          AttentionDecoder(len(pairs.target), *sizes), pad))
     yield f"attention, {width} hidden, batch 128", Task(
         pairs.train, 128, translator, lambda scores, y: F.cross_entropy(scores, y, ignore_index=pad),
         "target words", round(float((target != pad).sum() / len(target)), 2))

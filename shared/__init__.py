@@ -8,6 +8,7 @@ It holds what several chapters need and none should retype. One file, one idea:
     samples    stand-ins with the same shapes, drawn here, for machines without network
     batches    the whole set in memory, a batch as a slice of a permutation
     text       tokens, vocabulary, sequence batches
+    subwords   words in pieces: byte-pair encoding
     translation, seq2seq   pairs of sentences, BLEU; encoders, decoders, attention
     training   fit and evaluate; around them
     meters, checkpoints, diagnosis, progress, processes   sums and records, files, errors, the live

@@ -1,4 +1,4 @@
-"""Pairs of sentences for translation: from raw text to padded batches, a split that keeps the test
+"""Pairs of sentences for translation: from raw text to padded batches, a split that keeps the held-out
 sentences out of training, and BLEU, which compares translations with references."""
 
 from __future__ import annotations
@@ -6,13 +6,14 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from shared.data import Text
+from shared.subwords import Subwords
 from shared.text import Vocab
 
 PAD, BOS, EOS = RESERVED = ("<pad>", "<bos>", "<eos>")
@@ -43,66 +44,108 @@ def truncate_pad(line: Sequence, num_steps: int, padding_token) -> list:
 
 def build_array_nmt(lines: Sequence[Sequence[str]], vocab: Vocab, num_steps: int) -> tuple[Tensor, Tensor]:
     """Numbers of shape (sentences, num_steps), each ended by <eos> and padded, and their valid lengths
-    (sentences,), <eos> included. A sentence that is too long loses words, never its <eos>."""
+    (sentences,), <eos> included. A sentence that is too long loses its last tokens, never its <eos>."""
     rows = [[*vocab[list(line[:num_steps - 1])], vocab[EOS]] for line in lines]
     valid_len = torch.tensor([len(row) for row in rows], dtype=torch.long)
     array = torch.tensor([truncate_pad(row, num_steps, vocab[PAD]) for row in rows], dtype=torch.long)
     return array.reshape(len(rows), num_steps), valid_len
 
 
+class Language:
+    """The way from the words of a language to numbers and back: its subwords and their vocabulary."""
+    def __init__(self, lines: Sequence[Sequence[str]], size: int):
+        self.subwords = Subwords(lines, size)
+        self.vocab = Vocab(self.subwords.pieces, reserved_tokens=RESERVED)
+
+    def __len__(self) -> int:
+        """How many numbers there are."""
+        return len(self.vocab)
+
+    def longest(self, lines: Iterable[Sequence[str]]) -> int:
+        """The most numbers that one of these sentences becomes, <eos> included; 1 if there is none."""
+        return 1 + max((len(self.subwords.encode(line)) for line in lines), default=0)
+
+    def array(self, lines: Sequence[Sequence[str]], num_steps: int | None = None) -> tuple[Tensor, Tensor]:
+        """Sentences as numbers (sentences, num_steps) and their lengths, `build_array_nmt` of their pieces;
+        by default with as many steps as the longest needs."""
+        return build_array_nmt([self.subwords.encode(line) for line in lines], self.vocab,
+                               num_steps or self.longest(lines))
+
+    def pieces(self, numbers: Iterable[int] | Tensor) -> list[str]:
+        """The pieces before the first <eos>."""
+        tokens = self.vocab.to_tokens(list(map(int, numbers)))
+        return tokens[:tokens.index(EOS)] if EOS in tokens else tokens
+
+    def words(self, numbers: Iterable[int] | Tensor) -> list[str]:
+        """The words before the first <eos>."""
+        return self.subwords.decode(self.pieces(numbers))
+
+
 @dataclass(frozen=True)
 class Pairs:
     """Sentences prepared for translation, and the words behind the numbers.
 
-    ``train`` is (source, source length, decoder input, target): arrays (pairs, num_steps), the
-    lengths (pairs,). The decoder input is the target behind <bos>, its <eos> left out, so both have
-    padding in the same places.
-    ``test_source`` are held-out source sentences as words, each once; ``references`` all their
-    translations. No sentence of the test part, source or target, occurs in training.
+    ``train`` is (source, source length, decoder input, target): arrays (pairs, num_steps), the lengths
+    (pairs,). The decoder input is the target behind <bos>, its <eos> left out, so both have padding in the
+    same places. ``train_words`` are the same pairs as words.
+    ``valid`` and ``test`` are pairs of lists: held-out source sentences as words, each once, and for each
+    all its translations. No sentence of theirs, source or target, occurs in training.
     """
     name: str
     real: bool
     num_steps: int
-    source_vocab: Vocab
-    target_vocab: Vocab
+    source: Language
+    target: Language
     train: tuple[Tensor, Tensor, Tensor, Tensor]
-    test_source: list[list[str]]
-    references: list[list[list[str]]]
+    train_words: list[tuple[list[str], list[str]]]
+    valid: tuple[list[list[str]], list[list[list[str]]]]
+    test: tuple[list[list[str]], list[list[list[str]]]]
 
 
-def load_data_nmt(text: Text, num_steps: int = 10, num_examples: int | None = None, num_test: int = 1000,
-                  min_freq: int = 2, seed: int = 0) -> Pairs:
-    """Split the pairs of ``text`` (the first ``num_examples``, sentences of less than num_steps words),
-    with ``num_test`` distinct source sentences held out, and number the words that occur at least
-    ``min_freq`` times in training.
+def load_data_nmt(text: Text, max_words: int = 10, num_examples: int | None = None, num_valid: int = 500,
+                  num_test: int = 1000, subwords: int = 2000, seed: int = 0) -> Pairs:
+    """Pairs of ``text`` with at most ``max_words`` words on each side: ``num_valid`` and ``num_test`` distinct
+    source sentences held out with all their translations, and of the pairs that share no sentence with
+    them ``num_examples`` for training (or all), each drawn at random. Both languages are cut into
+    ``subwords`` pieces, learnt from the training part alone.
 
-    Raises ValueError if there are not more distinct source sentences than num_test, or if nothing is
-    left for training.
+    Raises ValueError if there are not more distinct source sentences than are to be held out, or if
+    nothing is left for training.
     """
-    source, target = tokenize_nmt(preprocess_nmt(text.text), num_examples)
-    pairs = dict.fromkeys((tuple(s), tuple(t)) for s, t in zip(source, target)
-                          if 0 < len(s) < num_steps and 0 < len(t) < num_steps)  # each pair once
+    lines = zip(*tokenize_nmt(preprocess_nmt(text.text)))
+    pairs = list(dict.fromkeys((tuple(s), tuple(t)) for s, t in lines
+                               if 0 < len(s) <= max_words and 0 < len(t) <= max_words))  # each pair once
     sources = list(dict.fromkeys(s for s, _ in pairs))
-    if not 0 < num_test < len(sources):
-        raise ValueError(f"num_test must be between 1 and {len(sources) - 1}, the number of distinct "
-                         f"source sentences less one; got {num_test}")
-    order = torch.randperm(len(sources), generator=torch.Generator().manual_seed(seed))[:num_test]
-    references = {sources[i]: [] for i in sorted(order.tolist())}
+    if min(num_valid, num_test) < 0 or not 0 < num_valid + num_test < len(sources):
+        raise ValueError(f"num_valid and num_test must not be negative, and together between 1 and "
+                         f"{len(sources) - 1}, the number of distinct source sentences less one; got {num_valid} and "
+                         f"{num_test}")
+    generator = torch.Generator().manual_seed(seed)
+    order = torch.randperm(len(sources), generator=generator)[:num_valid + num_test].tolist()
+    references = {sources[i]: [] for i in order}
     for s, t in pairs:
         if s in references:
             references[s].append(list(t))
     unseen = {tuple(t) for translations in references.values() for t in translations}
     kept = [(list(s), list(t)) for s, t in pairs if s not in references and t not in unseen]
     if not kept:
-        raise ValueError(f"no pair is left for training after {num_test} sentences and all pairs that "
-                         "share a translation with them are held out; use more pairs or a smaller num_test")
-    vocabs = [Vocab(lines, min_freq, RESERVED) for lines in map(list, zip(*kept))]
-    src, src_len = build_array_nmt([s for s, _ in kept], vocabs[0], num_steps)
-    tgt, _ = build_array_nmt([t for _, t in kept], vocabs[1], num_steps)
-    bos, pad = torch.full((len(tgt), 1), vocabs[1][BOS]), vocabs[1][PAD]
-    tokens = torch.cat([bos, tgt[:, :-1]], 1).masked_fill(tgt == pad, pad)
-    return Pairs(text.name, text.real, num_steps, *vocabs, (src, src_len, tokens, tgt),
-                 [list(s) for s in references], list(references.values()))
+        raise ValueError(f"no pair is left for training after {num_valid + num_test} sentences and all pairs that "
+                         "share a translation with them are held out; use more pairs, or hold out fewer")
+    chosen = torch.randperm(len(kept), generator=generator)[:num_examples].tolist()
+    kept = [kept[i] for i in chosen]
+    held, translations = [list(s) for s in references], list(references.values())
+    languages = [Language(side, subwords) for side in zip(*kept)]
+    num_steps = max(languages[0].longest([s for s, _ in kept] + held), languages[1].longest(t for _, t in kept))
+    return Pairs(text.name, text.real, num_steps, *languages, _arrays(kept, *languages, num_steps), kept,
+                 (held[:num_valid], translations[:num_valid]), (held[num_valid:], translations[num_valid:]))
+
+
+def _arrays(pairs: Sequence[tuple[list[str], list[str]]], source: Language, target: Language,
+            num_steps: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    src, src_len = source.array([s for s, _ in pairs], num_steps)
+    tgt, _ = target.array([t for _, t in pairs], num_steps)
+    bos, pad = torch.full((len(tgt), 1), target.vocab[BOS]), target.vocab[PAD]
+    return src, src_len, torch.cat([bos, tgt[:, :-1]], 1).masked_fill(tgt == pad, pad), tgt
 
 
 def _ngrams(tokens: Sequence[str], n: int) -> Counter:
@@ -110,42 +153,72 @@ def _ngrams(tokens: Sequence[str], n: int) -> Counter:
 
 
 def bleu(pred_seq: str, label_seq: str, k: int) -> float:
-    """BLEU of one sentence with n-grams up to k, weighted by 1/2^n as in *Dive into Deep Learning*:
-    exp(min(0, 1 - len_label/len_pred)) * prod p_n^(1/2^n). Words are separated by blanks.
+    """BLEU of one sentence with n-grams up to k, as in *Dive into Deep Learning* 1.0: the precision of length n
+    has the exponent 1/2^n, and a prediction of fewer than k words is judged by the n-grams that it has,
 
-    0 if the prediction is empty, or shorter than k words, or no n-gram of some length is found.
+        exp(min(0, 1 - len_label/len_pred)) * prod p_n^(1/2^n),  n = 1 .. min(k, len_pred).
+
+    Words are separated by blanks. 0 if the prediction is empty, or no n-gram of some length is found.
     """
     pred, label = pred_seq.split(), label_seq.split()
-    if len(pred) < k:
+    if not pred:
         return 0.0
     score = math.exp(min(0, 1 - len(label) / len(pred)))
-    for n in range(1, k + 1):
+    for n in range(1, min(k, len(pred)) + 1):
         found = (_ngrams(pred, n) & _ngrams(label, n)).total()
         score *= (found / (len(pred) - n + 1)) ** .5**n
     return score
+
+
+def bleu_counts(predictions: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]],
+                max_n: int = 4) -> Tensor:
+    """What `corpus_bleu` adds up, one row for each sentence: its length, the length of its closest reference,
+    then for n = 1 .. max_n how many n-grams are found, clipped by the reference that has most of them, and
+    how many there are: (sentences, 2 + 2 max_n).
+
+    Raises ValueError if predictions and references differ in number.
+    """
+    if len(predictions) != len(references):
+        raise ValueError(f"{len(predictions)} predictions but {len(references)} lists of references")
+    rows = []
+    for pred, labels in zip(predictions, references):
+        closest = min((abs(len(label) - len(pred)), len(label)) for label in labels)[1]
+        row = [len(pred), closest]
+        for n in range(1, max_n + 1):
+            grams, most = _ngrams(pred, n), Counter()
+            for label in labels:
+                most |= _ngrams(label, n)
+            row += [(grams & most).total(), grams.total()]
+        rows.append(row)
+    return torch.tensor(rows, dtype=torch.float64).reshape(len(rows), 2 + 2 * max_n)
+
+
+def bleu_of_counts(counts: Tensor) -> Tensor:
+    """BLEU from sums of `bleu_counts` (..., 2 + 2 max_n), from 0 to 1."""
+    length, closest, found, possible = *counts[..., :2].unbind(-1), counts[..., 2::2], counts[..., 3::2]
+    precision = (found / possible.clamp(min=1)).log().mean(-1)          # -inf where nothing is found
+    return torch.exp((1 - closest / length.clamp(min=1)).clamp(max=0) + precision)
 
 
 def corpus_bleu(predictions: Sequence[Sequence[str]], references: Sequence[Sequence[Sequence[str]]],
                 max_n: int = 4) -> float:
     """BLEU of a whole test set, from 0 to 1 (Papineni et al. 2002): n-grams counted over all sentences,
     clipped by the reference that has most of them, a geometric mean over n = 1 .. max_n, and a penalty
-    if the predictions together are shorter than the closest references.
-
-    Raises ValueError if predictions and references differ in number.
+    if the predictions together are shorter than the closest references. ValueError as `bleu_counts`.
     """
-    if len(predictions) != len(references):
-        raise ValueError(f"{len(predictions)} predictions but {len(references)} lists of references")
-    found, possible, length, closest = [0] * max_n, [0] * max_n, 0, 0
-    for pred, labels in zip(predictions, references):
-        length += len(pred)
-        closest += min((abs(len(label) - len(pred)), len(label)) for label in labels)[1]
-        for n in range(1, max_n + 1):
-            grams, most = _ngrams(pred, n), Counter()
-            for label in labels:
-                most |= _ngrams(label, n)
-            found[n - 1] += (grams & most).total()
-            possible[n - 1] += grams.total()
-    if not all(found):
-        return 0.0
-    log_precision = sum(math.log(f / p) for f, p in zip(found, possible)) / max_n
-    return math.exp(min(0, 1 - closest / length) + log_precision)
+    return float(bleu_of_counts(bleu_counts(predictions, references, max_n).sum(0)))
+
+
+def bleu_interval(counts: Tensor, other: Tensor | None = None, draws: int = 1000,
+                  seed: int = 0) -> tuple[float, float]:
+    """A 95 % bootstrap interval of corpus BLEU, from the `bleu_counts` of its sentences: the test set is
+    drawn again, with replacement, so often (Koehn 2004). With ``other``, that of the ratio of the two scores
+    on the same sentences."""
+    n, generator = len(counts), torch.Generator().manual_seed(seed)
+    drawn = torch.randint(n, (draws, n), generator=generator)
+    times = torch.stack([row.bincount(minlength=n) for row in drawn]).double()  # (draws, sentences)
+    scores = bleu_of_counts(times @ counts)
+    if other is not None:
+        scores = scores / bleu_of_counts(times @ other)
+    low, high = scores.quantile(torch.tensor([.025, .975], dtype=torch.float64)).tolist()
+    return low, high

@@ -16,7 +16,7 @@ from shared.text import Vocab
 from shared.translation import EOS, PAD, RESERVED, bleu, build_array_nmt, preprocess_nmt, tokenize_nmt, truncate_pad
 
 
-def sequence_mask_of_the_notes(X, valid_len, value=0):
+def sequence_mask_as_read(X, valid_len, value=0):
     maxlen = X.size(1)
     print(maxlen)
     mask = torch.arange(maxlen)[None, :] < valid_len[:, None]
@@ -65,21 +65,21 @@ for eng, fra in zip(engs, fras):
 
 class MaskedSoftmaxCELoss(nn.CrossEntropyLoss):
     def forward(self, pred, label, valid_len):
-        weights = sequence_mask_of_the_notes(torch.ones_like(label), valid_len)
+        weights = sequence_mask_as_read(torch.ones_like(label), valid_len)
         self.reduction = "none"
         unweighted_loss = super().forward(pred.permute(0, 2, 1), label)
         return (unweighted_loss * weights).mean(dim=1)
 
 
 def run(code, **names):
-    """The names after code of the notes has run with those given."""
+    """The names after code of the source has run with those given."""
     names = {"torch": torch, "truncate_pad": truncate_pad} | names
     exec(code, names)
     return names
 
 
 def test_erratum_29_01():
-    """The notes' loop, three times over one batch, at the rate 0: each step has the same gradient."""
+    """The loop as read, three times over one batch, at the rate 0: each step has the same gradient."""
     net, X, y = nn.Linear(2, 1, bias=False), torch.tensor([[1., 2], [3, 4]]), torch.tensor([[5.], [6]])
 
     def gradients(clear):
@@ -103,7 +103,7 @@ def test_erratum_29_02(num_steps):
     valid_len, labels = torch.tensor([num_steps, 1, 3]), torch.zeros(3, num_steps, dtype=torch.long)
     scores = torch.zeros(3, num_steps, 5)
     l = MaskedSoftmaxCELoss()(scores, labels, valid_len)
-    reported = l.sum() / valid_len.sum()  # what the notes print as the loss
+    reported = l.sum() / valid_len.sum()  # what is reported as the loss
     assert float(reported) == pytest.approx(math.log(5) / num_steps, rel=1e-5)
     real = sequence_mask(valid_len, num_steps)
     assert float(F.cross_entropy(scores[real], labels[real])) == pytest.approx(math.log(5), rel=1e-5)
@@ -112,7 +112,7 @@ def test_erratum_29_02(num_steps):
 def test_erratum_29_03():
     X, lengths = torch.tensor([[1, 2, 3], [4, 5, 6]]), torch.tensor([1, 2])
     kept = X.clone()
-    masked = sequence_mask_of_the_notes(X, lengths)
+    masked = sequence_mask_as_read(X, lengths)
     assert masked.tolist() == X.tolist() == [[1, 0, 0], [4, 5, 0]] and masked is X  # the caller's tensor
     assert torch.equal(kept.masked_fill(~sequence_mask(lengths, 3), 0), masked)
     assert kept.tolist() == [[1, 2, 3], [4, 5, 6]]
@@ -162,7 +162,7 @@ def test_erratum_29_07():
 
 
 def test_erratum_29_08(capsys):
-    """The notes' last cell with every other name that it uses: these two are missing, and only these."""
+    """The last cell as read with every other name that it uses: these two are missing, and only these."""
     names = dict(net=None, src_vocab=None, tgt_vocab=None, num_steps=10, device="cpu")
 
     def predict_seq2seq(net, sentence, *_):
@@ -240,7 +240,7 @@ def test_erratum_29_15():
 def test_erratum_29_16(capsys):
     X, valid_len = torch.ones(2, 3), torch.tensor([1, 2])
     for _ in range(30):
-        sequence_mask_of_the_notes(X, valid_len)
+        sequence_mask_as_read(X, valid_len)
     assert capsys.readouterr().out == "3\n" * 30
     sequence_mask(valid_len, 3)
     assert not capsys.readouterr().out

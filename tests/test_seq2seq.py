@@ -26,8 +26,7 @@ from shared.seq2seq import (
     train_seq2seq,
     translate,
 )
-from shared.text import Vocab
-from shared.translation import RESERVED, corpus_bleu, load_data_nmt
+from shared.translation import BOS, PAD, Language, corpus_bleu, load_data_nmt
 
 DECODERS = [Seq2SeqDecoder, AttentionDecoder]
 
@@ -74,6 +73,22 @@ def test_the_encoder_reads_each_sentence_to_its_end(layers):
         assert torch.allclose(last[:, i], end[:, 0], atol=1e-6)
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_an_encoder_of_two_directions_reads_each_sentence_from_both_ends(layers):
+    torch.manual_seed(0)
+    encoder = Seq2SeqEncoder(12, 6, 8, layers, bidirectional=True).eval()
+    source, lengths = torch.randint(12, (4, 5)), torch.tensor([5, 2, 1, 4])
+    states, last = encoder(source, lengths)
+    assert states.shape == (4, 5, 8) and last.shape == (layers, 4, 8)
+    for i, n in enumerate(lengths):
+        alone, _ = encoder.rnn(encoder.embedding(source[i:i + 1, :n]))
+        assert torch.allclose(states[i, :n], alone[0], atol=1e-6) and (states[i, n:] == 0).all()
+        ends = torch.cat([alone[0, -1, :4], alone[0, 0, 4:]])  # of the last layer, forwards and backwards
+        assert torch.allclose(last[-1, i], ends, atol=1e-6)
+    with pytest.raises(ValueError, match="even, got 7"):
+        Seq2SeqEncoder(12, 6, 7, bidirectional=True)
+
+
 def by_hand(cell, x, h):
     """One step of a GRU from its weights (Cho et al. 2014), x (in,), h (hidden,)."""
     (r_x, z_x, n_x), (r_h, z_h, n_h) = (W.chunk(3) for W in (cell.weight_ih @ x + cell.bias_ih,
@@ -92,7 +107,7 @@ def test_the_plain_decoder_sees_the_word_and_the_whole_source_at_each_step():
         h = last[0, i]
         for t in range(3):
             h = by_hand(cell, torch.cat([decoder.embedding.weight[tokens[i, t]], last[0, i]]), h)
-            assert torch.allclose(features[i, t], h, atol=1e-6)
+            assert torch.allclose(features[i, t], torch.cat([h, last[0, i]]), atol=1e-6)
         assert torch.allclose(H[0, i], h, atol=1e-6) and torch.equal(context[i], last[0, i])
 
 
@@ -100,7 +115,7 @@ def test_the_context_of_several_layers_is_the_state_of_the_last_one():
     decoder, last = Seq2SeqDecoder(9, 6, 8, 2), torch.randn(2, 4, 8)
     H, context = decoder.init_state((None, last), None)
     assert torch.equal(H, last) and torch.equal(context, last[1])
-    assert decoder(torch.randint(9, (4, 3)), (H, context))[0].shape == (4, 3, 8)
+    assert decoder(torch.randint(9, (4, 3)), (H, context))[0].shape == (4, 3, 16)
     assert AttentionDecoder(9, 6, 8).init_state((torch.randn(4, 5, 8), last), None)[0].equal(last[1])
 
 
@@ -110,11 +125,10 @@ def test_the_attention_decoder_looks_up_its_context_with_the_state_before():
     states, last, lengths = torch.randn(2, 5, 8), torch.randn(1, 2, 8), torch.tensor([5, 3])
     tokens = torch.randint(9, (2, 3))
     features, (H, *_) = decoder(tokens, decoder.init_state((states, last), lengths))
-    a = decoder.attention
     for i, n in enumerate(lengths):
         h, keys = last[0, i], states[i, :n]
         for t in range(3):
-            scores = [a.w_v.weight[0] @ torch.tanh(a.W_q.weight @ h + a.W_k.weight @ key) for key in keys]
+            scores = [h @ decoder.W_k.weight @ key / math.sqrt(8) for key in keys]
             weights = torch.stack(scores).softmax(0)
             context = sum(w * key for w, key in zip(weights, keys))
             h = by_hand(decoder.cell, torch.cat([decoder.embedding.weight[tokens[i, t]], context]), h)
@@ -244,18 +258,44 @@ def digits(n):
     return Text("digits", "sample", "\n".join(lines))
 
 
+def some_digits(n):
+    return load_data_nmt(digits(n), num_valid=0, num_test=n // 10)
+
+
 def test_batches_give_the_real_target_words_in_the_order_of_the_scores():
-    pairs = load_data_nmt(digits(100), num_steps=7, num_test=10)
-    batches = SentenceBatches(pairs, 8, device="cpu", shuffle=True, seed=3)
+    pairs = some_digits(100)
+    batches = SentenceBatches(pairs, 8, device="cpu")
     assert batches.name == "digits" and batches.real is False and batches.batch_size == 8
-    order = torch.randperm(len(pairs.train[0]), generator=torch.Generator().manual_seed(3))[:8]
     source, lengths, tokens, target = next(iter(batches))
     for ours, whole in zip((source, lengths, tokens), pairs.train):
-        assert torch.equal(ours, whole[order])
-    ended = [[w for w in row.tolist() if w != batches.pad] for row in pairs.train[3][order]]
+        assert torch.equal(ours, whole[:8, :ours.shape[1]] if ours.ndim == 2 else whole[:8])
+    assert source.shape[1] == lengths.max() and tokens.shape[1] == (tokens != batches.pad).sum(1).max()
+    ended = [[w for w in row.tolist() if w != batches.pad] for row in pairs.train[3][:8]]
     assert target.tolist() == sum(ended, []) and target.ndim == 1
-    net = model(Seq2SeqDecoder, len(pairs.source_vocab), len(pairs.target_vocab))
-    assert net(source, lengths, tokens).shape == (len(target), len(pairs.target_vocab))
+    net = model(Seq2SeqDecoder, len(pairs.source), len(pairs.target))
+    assert net(source, lengths, tokens).shape == (len(target), len(pairs.target))
+
+
+@pytest.mark.parametrize("batch_size", [8, 7])
+def test_shuffled_batches_hold_every_pair_once_and_sentences_of_like_length(batch_size):
+    pairs = some_digits(900)
+    batches, plain = (SentenceBatches(pairs, batch_size, device="cpu", shuffle=shuffle, seed=3)
+                      for shuffle in (True, False))
+    n, orders = len(pairs.train[0]), [batches.order().tolist() for _ in range(2)]
+    assert all(sorted(order) == list(range(n)) for order in orders) and orders[0] != orders[1]
+    again = SentenceBatches(pairs, batch_size, device="cpu", shuffle=True, seed=3)
+    assert again.order().tolist() == orders[0]
+
+    def padding(batches):
+        drawn = [(tokens.numel(), len(target)) for _, _, tokens, target in batches]
+        assert len(drawn) == len(batches)
+        assert sum(real for _, real in drawn) == int((pairs.train[3] != batches.pad).sum())
+        return 1 - sum(real for _, real in drawn) / sum(places for places, _ in drawn)
+    assert padding(batches) < .05 < padding(plain)
+    widths = [tokens.shape[1] for _, _, tokens, _ in batches]
+    assert widths != sorted(widths) and widths != sorted(widths)[::-1], "in random order"
+    sizes = [len(lengths) for _, lengths, _, _ in batches]
+    assert set(sizes[:-1]) == {batch_size} and sizes[-1] == (n % batch_size or batch_size)
 
 
 class Reader(nn.Module):
@@ -270,7 +310,7 @@ class Reader(nn.Module):
 
 
 class Writer(nn.Module):
-    """A decoder that first writes, word for word, what was read; <eos> ends it as it ended the source."""
+    """A decoder that first writes, piece for piece, what was read; <eos> ends it as it ended the source."""
     def __init__(self, vocab):
         super().__init__()
         self.vocab_size, self.dense, self.fed = len(vocab), nn.Identity(), []
@@ -281,68 +321,75 @@ class Writer(nn.Module):
     def forward(self, tokens, state):
         source, step = state
         self.fed.append(tokens[:, 0])
-        return F.one_hot(source[:, step:step + 1], self.vocab_size).float(), (source, step + 1)
+        place = min(step, source.shape[1] - 1)
+        return F.one_hot(source[:, place:place + 1], self.vocab_size).float(), (source, step + 1)
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_translating_writes_the_likeliest_word_until_the_end_and_leaves_the_mode(training):
+def test_translating_writes_the_likeliest_piece_until_the_end_and_leaves_the_mode(training):
     """Any two modules that do what `EncoderDecoder` asks for will do."""
-    vocab = Vocab([list("abcdef")], reserved_tokens=RESERVED)
-    pairs = SimpleNamespace(source_vocab=vocab, target_vocab=vocab, num_steps=4)
-    reader, writer = Reader(), Writer(vocab)
-    net = EncoderDecoder(reader, writer, vocab["<pad>"]).train(training)
+    letters = Language([list("abcdef")], 6)
+    pairs = SimpleNamespace(source=letters, target=letters, num_steps=9)
+    reader, writer = Reader(), Writer(letters.vocab)
+    net = EncoderDecoder(reader, writer, letters.vocab[PAD]).train(training)
     sentences = ["a b".split(), ["c"], "d e f".split(), []]
     assert translate(net, sentences, pairs) == sentences
     assert reader.modes == [(False, False)], "in evaluation mode, without gradients"
     assert net.training is reader.training is writer.training is training
-    assert [vocab.to_tokens(fed)[2] for fed in writer.fed] == ["<bos>", "d", "e", "f"]
+    assert [letters.vocab.to_tokens(fed)[2] for fed in writer.fed] == [BOS, "d", "e", "f"]
 
 
-def test_a_translation_without_an_end_has_as_many_words_as_there_are_steps():
-    vocab = Vocab([list("ab")], reserved_tokens=RESERVED)
-    pairs = SimpleNamespace(source_vocab=vocab, target_vocab=vocab, num_steps=3)
-    net = EncoderDecoder(Reader(), Writer(vocab), vocab["<pad>"])
-    net.decoder.init_state = lambda encoded, lengths: (torch.full((1, 3), vocab["b"]), 0)
+def test_a_translation_consists_of_words_not_of_pieces():
+    parts = Language([["ab", "cd"]], 4)
+    pairs = SimpleNamespace(source=parts, target=parts, num_steps=9)
+    net = EncoderDecoder(Reader(), Writer(parts.vocab), 1)
+    assert translate(net, [["ab", "cd", "ad"]], pairs) == [["ab", "cd", "ad"]]
+
+
+def test_a_translation_without_an_end_has_as_many_pieces_as_there_are_steps():
+    letters = Language([list("ab")], 2)
+    pairs = SimpleNamespace(source=letters, target=letters, num_steps=3)
+    net = EncoderDecoder(Reader(), Writer(letters.vocab), 1)
+    net.decoder.init_state = lambda encoded, lengths: (torch.full((1, 3), letters.vocab["b"]), 0)
     assert translate(net, [["a"]], pairs) == [["b", "b", "b"]]
 
 
 def test_a_translation_that_fails_leaves_the_mode_too():
-    vocab = Vocab([list("ab")], reserved_tokens=RESERVED)
-    pairs = SimpleNamespace(source_vocab=vocab, target_vocab=vocab, num_steps=3)
-    net = EncoderDecoder(Reader(), nn.Identity(), vocab["<pad>"])
+    letters = Language([list("ab")], 2)
+    pairs = SimpleNamespace(source=letters, target=letters, num_steps=3)
+    net = EncoderDecoder(Reader(), nn.Identity(), 1)
     with pytest.raises(AttributeError, match="init_state"):
         translate(net, [["a"]], pairs)
     assert net.training
 
 
 def test_training_clips_gradients_and_lets_adams_rate_rise_and_fall(monkeypatch):
-    pairs, net, asked = load_data_nmt(digits(100), num_steps=7, num_test=10), model(Seq2SeqDecoder), {}
+    pairs, net, asked = some_digits(100), model(Seq2SeqDecoder), {}
     monkeypatch.setattr(seq2seq, "fit", lambda net, batches, **rest: asked.update(rest, batches=batches))
     train_seq2seq(net, pairs, num_epochs=3, device="cpu", seed=4, progress=False)
     assert asked["num_epochs"] == 3 and asked["clip"] == 1 and asked["progress"] is False
     factor = asked["schedule"]
     assert factor(.025) == .5 and factor(.05) == 1 and math.isclose(factor(.525), .5)
     assert math.isclose(factor(1), 0, abs_tol=1e-9)
-    assert isinstance(asked["optimizer"], torch.optim.Adam) and asked["optimizer"].defaults["lr"] == .005
+    assert isinstance(asked["optimizer"], torch.optim.Adam) and asked["optimizer"].defaults["lr"] == .007
     assert list(map(id, asked["optimizer"].param_groups[0]["params"])) == list(map(id, net.parameters()))
     batches = asked["batches"]
-    assert batches.batch_size == 128 and batches.shuffle
+    assert batches.batch_size == 64 and batches.shuffle
     assert str(batches.device) == asked["device"] == "cpu"
-    order = torch.randperm(len(pairs.train[0]), generator=torch.Generator().manual_seed(4))
-    assert torch.equal(batches.order(), order)
+    same = SentenceBatches(pairs, 64, shuffle=True, seed=4, device="cpu")
+    assert torch.equal(batches.order(), same.order())
     train_seq2seq(net, pairs, num_epochs=1, lr=.1, batch_size=5, device="cpu")
     assert asked["batches"].batch_size == 5 and asked["optimizer"].defaults["lr"] == .1
-    order = torch.randperm(len(pairs.train[0]), generator=torch.Generator().manual_seed(0))
-    assert torch.equal(asked["batches"].order(), order)
+    same = SentenceBatches(pairs, 5, shuffle=True, seed=0, device="cpu")
+    assert torch.equal(asked["batches"].order(), same.order())
 
 
 @pytest.mark.slow
 def test_attention_learns_to_reverse():
     """Sentences of digits, to be written backwards: learnt to the last word, on held-out ones too."""
     torch.manual_seed(0)
-    pairs = load_data_nmt(digits(600), num_steps=7, num_test=40)
-    net = EncoderDecoder(Seq2SeqEncoder(len(pairs.source_vocab), 16, 48),
-                         AttentionDecoder(len(pairs.target_vocab), 16, 48), pad=1)
+    pairs = some_digits(600)
+    net = EncoderDecoder(Seq2SeqEncoder(len(pairs.source), 16, 48), AttentionDecoder(len(pairs.target), 16, 48), pad=1)
     train_seq2seq(net, pairs, num_epochs=25, lr=.01, batch_size=32, device="cpu", progress=False,
                   verbose=False)
-    assert corpus_bleu(translate(net, pairs.test_source, pairs), pairs.references, 2) > .9
+    assert corpus_bleu(translate(net, pairs.test[0], pairs), pairs.test[1], 2) > .9

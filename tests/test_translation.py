@@ -1,4 +1,4 @@
-"""shared.translation: preparation of sentences, the split, and BLEU against sacrebleu."""
+"""shared.translation: preparation of sentences, the split, and BLEU and its intervals against sacrebleu."""
 
 import math
 
@@ -16,7 +16,11 @@ from shared.translation import (
     EOS,
     PAD,
     RESERVED,
+    Language,
     bleu,
+    bleu_counts,
+    bleu_interval,
+    bleu_of_counts,
     build_array_nmt,
     corpus_bleu,
     load_data_nmt,
@@ -65,108 +69,110 @@ def test_rows_end_with_their_mark_and_lengths_fit(lines, num_steps):
         assert (row[n:] == vocab[PAD]).all()
 
 
+@given(st.lists(sentence, min_size=1, max_size=5), st.integers(1, 20))
+def test_a_language_goes_there_and_back(lines, size):
+    language = Language(lines, size)
+    array, valid_len = language.array(lines)
+    assert array.shape == (len(lines), language.longest(lines)) and int(valid_len.max()) == array.shape[1]
+    assert [language.words(row) for row in array] == lines
+    assert [language.pieces(row) for row in array] == [language.subwords.encode(line) for line in lines]
+    assert len(language) == len(language.vocab) == 1 + len(RESERVED) + len(language.subwords.pieces)
+    cut, cut_len = language.array(lines, 2)
+    assert cut.shape == (len(lines), 2) and (cut_len == 2).all() and (cut[:, 1] == language.vocab[EOS]).all()
+
+
+def test_a_language_reads_what_has_no_end():
+    language = Language([["ab"]], 9)
+    assert language.words([language.vocab["a@@"], language.vocab["b"]]) == ["ab"]
+    assert language.words([language.vocab[EOS], language.vocab["b"]]) == [] and language.longest([]) == 1
+
+
 def some_pairs(lines):
     return Text("some pairs", "sample", "\n".join(f"{a}\t{b}" for a, b in lines))
 
 
+MANY_PAIRS = st.lists(st.tuples(sentence.map(" ".join), sentence.map(" ".join)), min_size=8, max_size=40)
+
+
 @settings(deadline=None)
-@given(st.lists(st.tuples(sentence.map(" ".join), sentence.map(" ".join)), min_size=8, max_size=40),
-       st.integers(0, 1000))
-def test_no_test_sentence_in_training(lines, seed):
-    if len({a for a, _ in lines}) < 5:
+@given(MANY_PAIRS, st.integers(0, 1000))
+def test_no_held_out_sentence_in_training(lines, seed):
+    if len({a for a, _ in lines}) < 6:
         return
     try:
-        pairs = load_data_nmt(some_pairs(lines), 10, num_test=2, min_freq=0, seed=seed)
+        pairs = load_data_nmt(some_pairs(lines), 10, num_valid=2, num_test=3, seed=seed)
     except ValueError as error:
         assert "no pair is left" in str(error)
         return
     src, src_len, tokens, tgt = pairs.train
-    read = [" ".join(pairs.source_vocab.to_tokens(row[:n - 1])) for row, n in zip(src, src_len)]
-    written = [" ".join(w for w in pairs.target_vocab.to_tokens(row) if w not in RESERVED) for row in tgt]
-    assert not {" ".join(s) for s in pairs.test_source} & set(read)
-    assert not {" ".join(r) for rs in pairs.references for r in rs} & set(written)
-    assert set(zip(read, written)) <= set(lines)
-    assert all(rs for rs in pairs.references) and len(pairs.test_source) == 2
-    pad, bos = pairs.target_vocab[PAD], pairs.target_vocab[BOS]
+    read, written = ([" ".join(language.words(row)) for row in rows]
+                     for language, rows in ((pairs.source, src), (pairs.target, tgt)))
+    assert list(zip(read, written)) == [(" ".join(s), " ".join(t)) for s, t in pairs.train_words]
+    held = [" ".join(s) for sources, _ in (pairs.valid, pairs.test) for s in sources]
+    translations = {" ".join(r) for _, references in (pairs.valid, pairs.test) for rs in references for r in rs}
+    assert len(held) == len(set(held)) == 5 and [len(part[0]) for part in (pairs.valid, pairs.test)] == [2, 3]
+    assert not set(held) & set(read) and not translations & set(written)
+    assert set(zip(read, written)) <= set(lines) and len(set(zip(read, written))) == len(read)
+    pad, bos = pairs.target.vocab[PAD], pairs.target.vocab[BOS]
     assert torch.equal(tokens != pad, tgt != pad) and (tokens[:, 0] == bos).all()
     assert torch.equal(tokens[:, 1:][tokens[:, 1:] != pad], tgt[:, :-1][tokens[:, 1:] != pad])
-
-
-def expected(lines, num_steps, num_test, min_freq, seed):
-    """The split said slowly: (sources, references) held out, and pairs kept for training."""
-    pairs = []
-    for source, target in ((a.split(), b.split()) for a, b in lines):
-        if source and target and max(len(source), len(target)) < num_steps and (source, target) not in pairs:
-            pairs.append((source, target))
-    sources = []
-    for source, _ in pairs:
-        if source not in sources:
-            sources.append(source)
-    chosen = torch.randperm(len(sources), generator=torch.Generator().manual_seed(seed))[:num_test]
-    held = [source for i, source in enumerate(sources) if i in chosen]
-    references = [[t for s, t in pairs if s == source] for source in held]
-    unseen = [t for translations in references for t in translations]
-    return held, references, [(s, t) for s, t in pairs if s not in held and t not in unseen]
+    assert torch.equal(src_len, (src != pairs.source.vocab[PAD]).sum(1))
+    assert src.shape == tgt.shape == (len(read), pairs.num_steps)
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(sentence.map(" ".join), sentence.map(" ".join)), min_size=8, max_size=30),
-       st.integers(2, 8), st.integers(1, 4), st.integers(0, 3), st.integers(0, 1000))
-def test_the_split_is_the_rule_said_slowly(lines, num_steps, num_test, min_freq, seed):
-    held, references, kept = expected(lines, num_steps, num_test, min_freq, seed)
-    options = {"num_test": num_test, "min_freq": min_freq, "seed": seed}
-    if not held or not kept or len(held) < num_test:
-        with pytest.raises(ValueError, match="num_test must be|no pair is left"):
-            load_data_nmt(some_pairs(lines), num_steps, **options)
+@given(MANY_PAIRS, st.integers(1, 8), st.integers(0, 2), st.integers(1, 4), st.integers(0, 1000))
+def test_the_split_is_the_rule_said_slowly(lines, max_words, num_valid, num_test, seed):
+    short = dict.fromkeys((a, b) for a, b in lines if max(len(a.split()), len(b.split())) <= max_words)
+    sources = {a for a, _ in short}
+    options = {"max_words": max_words, "num_valid": num_valid, "num_test": num_test, "seed": seed}
+    try:
+        pairs = load_data_nmt(some_pairs(lines), **options)
+    except ValueError as error:
+        assert len(sources) <= num_valid + num_test or "no pair is left" in str(error)
         return
-    pairs = load_data_nmt(some_pairs(lines), num_steps, **options)
-    assert pairs.test_source == held and pairs.references == references
-    vocabs = [Vocab(words, min_freq, RESERVED) for words in ([s for s, _ in kept], [t for _, t in kept])]
-    for vocab, ours in zip(vocabs, (pairs.source_vocab, pairs.target_vocab)):
-        assert vocab.idx_to_token == ours.idx_to_token
-    src, src_len, tokens, tgt = pairs.train
-    for number, ours, words in ((0, src, [s for s, _ in kept]), (1, tgt, [t for _, t in kept])):
-        array, lengths = build_array_nmt(words, vocabs[number], num_steps)
-        assert torch.equal(ours, array)
-        assert number or torch.equal(src_len, lengths)
-    for row, (_, words) in zip(tokens, kept, strict=True):
-        assert row.tolist() == truncate_pad(vocabs[1][[BOS, *words]], num_steps, vocabs[1][PAD])
+    held = {" ".join(s): [" ".join(r) for r in rs] for part in (pairs.valid, pairs.test) for s, rs in zip(*part)}
+    assert set(held) <= sources and all(rs == [b for a, b in short if a == s] for s, rs in held.items())
+    unseen = {r for rs in held.values() for r in rs}
+    kept = {(a, b) for a, b in short if a not in held and b not in unseen}
+    assert {(" ".join(s), " ".join(t)) for s, t in pairs.train_words} == kept
+    for number, language in enumerate((pairs.source, pairs.target)):
+        assert language.vocab.idx_to_token == Language([p[number] for p in pairs.train_words], 2000).vocab.idx_to_token
 
 
-def test_a_split_says_where_it_comes_from_and_how_long_its_sentences_are():
-    lines = [(word, word) for word in map("w{}".format, range(1100))]
+def test_a_split_draws_at_random_from_the_whole_file():
+    lines = [(f"w{i}", f"v{i}") for i in range(1000)]
     nine, ten = ("a b c d e f g h i", "short"), ("a b c d e f g h i j", "long")
-    pairs = load_data_nmt(some_pairs([nine, ten, *lines]))
-    assert pairs.name == "some pairs" and pairs.real is False and pairs.num_steps == 10
-    assert len(pairs.test_source) == 1000, "held out unless told otherwise"
-    assert len(pairs.source_vocab) == 4, "a word must occur twice unless told otherwise"
-    assert len(pairs.train[0]) == 1101 - 1000, "nine words and the end fit, ten do not"
-    same, other = (load_data_nmt(some_pairs(lines), seed=seed).test_source for seed in (0, 1))
-    assert load_data_nmt(some_pairs(lines)).test_source == same != other
+    pairs = load_data_nmt(some_pairs([nine, ten, *lines]), 9, num_valid=100, num_test=200)
+    assert pairs.name == "some pairs" and pairs.real is False
+    assert len(pairs.valid[0]) == 100 and len(pairs.test[0]) == 200 and len(pairs.train_words) == 1001 - 300
+    few = load_data_nmt(some_pairs(lines), num_examples=50, num_valid=10, num_test=20)
+    numbers = [int(s[0][1:]) for s, _ in few.train_words]
+    assert len(numbers) == 50 and min(numbers) < 200 and max(numbers) > 800 and numbers != sorted(numbers)
+    more = load_data_nmt(some_pairs(lines), num_examples=100, num_valid=10, num_test=20)
+    assert more.train_words[:50] == few.train_words and more.test == few.test, "more pairs, the same test"
+    other = load_data_nmt(some_pairs(lines), num_examples=50, num_valid=10, num_test=20, seed=1)
+    assert other.test != few.test and other.train_words != few.train_words
 
 
-def test_text_is_preprocessed_and_only_the_first_lines_are_read():
-    lines = [("Go.", "Va\u202f!"), ("Hi!", "Salut."), ("Run!", "Cours."), ("Stop!", "Arrête.")]
-    pairs = load_data_nmt(some_pairs(lines), num_examples=3, num_test=1, min_freq=0)
-    words = {w for row in pairs.test_source for w in row} | set(pairs.source_vocab.idx_to_token)
-    assert words == {"go", "hi", "run", ".", "!", "<unk>", *RESERVED}
+def test_text_is_preprocessed_and_nothing_is_unknown():
+    pairs = load_data_nmt(data.fra_eng(), num_examples=3000, num_valid=100, num_test=200, subwords=500)
+    assert len(pairs.test[0]) == 200 and len(pairs.train[0]) == len(pairs.train_words) == 3000
+    assert len(pairs.source.subwords.pieces) <= 500
+    assert all(w == w.lower() for s, _ in pairs.train_words for w in s)
+    assert all((part != pairs.source.vocab["<unk>"]).all() for part in (pairs.train[0], pairs.train[3]))
 
 
-def test_the_real_or_sample_file_is_split():
-    pairs = load_data_nmt(data.fra_eng(), num_examples=3000, num_test=200)
-    assert len(pairs.test_source) == 200 and len(pairs.train[0]) > 1000
-
-
-@pytest.mark.parametrize("num_test", [0, 2, -1])
-def test_as_many_test_sentences_as_there_are_or_none_are_refused(num_test):
+@pytest.mark.parametrize("num_valid, num_test", [(0, 0), (0, 2), (1, 1), (-1, 2), (2, -1)])
+def test_as_many_held_out_sentences_as_there_are_or_none_are_refused(num_valid, num_test):
     with pytest.raises(ValueError, match="between 1 and 1, the number of distinct source sentences less "
-                                         f"one; got {num_test}"):
-        load_data_nmt(some_pairs([("a", "b"), ("c", "d"), ("c", "e")]), num_test=num_test)
+                                         f"one; got {num_valid} and {num_test}"):
+        load_data_nmt(some_pairs([("a", "b"), ("c", "d"), ("c", "e")]), num_valid=num_valid, num_test=num_test)
 
 
 def test_a_split_that_leaves_nothing_for_training_is_refused():
     with pytest.raises(ValueError, match="no pair is left for training after 1 sentences"):
-        load_data_nmt(some_pairs([("a", "b"), ("c", "b")]), num_test=1)
+        load_data_nmt(some_pairs([("a", "b"), ("c", "b")]), num_valid=0, num_test=1)
 
 
 def test_bleu_of_the_worked_example():
@@ -178,7 +184,8 @@ def test_bleu_of_the_worked_example():
     assert math.isclose(bleu(pred, label, 3), penalty * .8**.5 * .75**.25 * (1 / 3)**.125)
     assert bleu(pred, label, 4) == 0
     assert bleu(label, label, 4) == 1 and bleu("", label, 1) == 0
-    assert bleu("A B", "A B", 2) == 1 and bleu("A B", "A B", 3) == 0, "a word too short for three in a row"
+    assert bleu("A B", "A B", 3) == 1, "judged by the n-grams that it has"
+    assert math.isclose(bleu("A", "A B", 2), math.exp(-1)) and bleu("", "A", 2) == 0
     assert math.isclose(bleu("A B C D", "A B", 1), .5**.5), "no penalty, and no bonus, for a long one"
 
 
@@ -210,3 +217,40 @@ def test_corpus_bleu_clips_by_the_richest_reference_and_counts_length_by_the_clo
 def test_corpus_bleu_wants_references_for_every_prediction():
     with pytest.raises(ValueError, match="1 predictions but 2 lists of references"):
         corpus_bleu([["a"]], [[["a"]], [["b"]]])
+
+
+def test_counts_of_sentences_add_up_and_refuse_nothing():
+    predictions, references = [list("ab"), [], list("abcd")], [[list("ac")], [["a"]], [list("abcd"), list("xy")]]
+    counts = bleu_counts(predictions, references, 2)
+    assert counts.tolist() == [[2, 2, 1, 2, 0, 1], [0, 1, 0, 0, 0, 0], [4, 4, 4, 4, 3, 3]]
+    assert math.isclose(float(bleu_of_counts(counts.sum(0))), corpus_bleu(predictions, references, 2))
+    assert bleu_of_counts(counts)[1] == 0 and bleu_counts([], []).shape == (0, 10)
+
+
+def test_an_interval_holds_the_score_and_narrows_with_the_number_of_sentences():
+    g = torch.Generator().manual_seed(0)
+    words = [[list("abcdefgh"[int(i)] for i in torch.randint(8, (7,), generator=g)) for _ in range(800)] for _ in "xy"]
+    mixed = [[a if float(torch.rand((), generator=g)) < .8 else b for a, b in zip(*pair)] for pair in zip(*words)]
+    references = [[w] for w in words[0]]
+    widths = []
+    for n in (100, 800):
+        counts = bleu_counts(mixed[:n], references[:n])
+        low, high = bleu_interval(counts)
+        assert low < corpus_bleu(mixed[:n], references[:n]) < high
+        widths.append(high - low)
+    assert 2 < widths[0] / widths[1] < 4, "as the root of the number"
+    assert bleu_interval(counts, draws=50) == bleu_interval(counts, draws=50) != bleu_interval(counts, draws=50, seed=1)
+    assert bleu_interval(counts, counts) == (1, 1), "the ratio to itself"
+    low, high = bleu_interval(counts, bleu_counts([w[:4] for w in mixed], references))
+    assert 1 < low < high
+
+
+def test_an_interval_covers_as_often_as_it_says():
+    """BLEU-1 of one-word predictions is the share that is right: 300 sets of 60, right with probability .5."""
+    g, covered = torch.Generator().manual_seed(0), 0
+    for _ in range(300):
+        right = torch.rand(60, generator=g) < .5
+        counts = torch.stack([torch.ones(60), torch.ones(60), right.float(), torch.ones(60)], 1).double()
+        low, high = bleu_interval(counts, draws=300)
+        covered += low <= .5 <= high
+    assert .9 < covered / 300 < .98
