@@ -1,48 +1,70 @@
-"""English to French, held-out sentences: how much does attention bring over one state for the whole
-sentence? Same split, same encoder, same widths, epochs and seeds; only the decoder differs.
+"""English to French, held-out sentences: what does attention bring over one state for the whole sentence?
 
-BLEU is that of the whole test set (1,000 sentences, none of which, source or target, is in the
-training part), with up to four-grams and all translations of a sentence as references."""
+Three models with the same encoder, widths, pairs, batches and number of passes; the output layer of all sees the
+context. Only the context differs: the encoder's last state, the mean of its states, or one that is looked up at
+each step. Which of the two without attention is the rival is chosen on the validation sentences. What is reported is
+corpus BLEU of 1,000 test sentences, none of which, source or target, is in the training part, with up to four-grams
+and all translations of a sentence as references.
+
+    python -m benchmarks.translation    about ten minutes for each model on two cores"""
 
 from __future__ import annotations
+
+from torch import Tensor
 
 from benchmarks.common import save, spread
 from shared import data
 from shared.devices import seed_all
 from shared.seq2seq import AttentionDecoder, EncoderDecoder, Seq2SeqDecoder, Seq2SeqEncoder, train_seq2seq, translate
-from shared.translation import PAD, bleu, corpus_bleu, load_data_nmt
-
-DECODERS = {"GRU encoder and decoder": Seq2SeqDecoder, "the same with attention": AttentionDecoder}
-# the four sentences whose translations Dive into Deep Learning prints
-FOUR = {"go .": "va !", "i lost .": "j'ai perdu .", "he's calm .": "il est calme .", "i'm home .": "je suis chez moi ."}
-SETTINGS = {"num_examples": 20_000, "embed_size": 128, "num_hiddens": 128, "dropout": .2, "num_epochs": 8}
+from shared.translation import PAD, Pairs, bleu_counts, bleu_interval, corpus_bleu, load_data_nmt
 
 
-def run(decoder: type, pairs, seed: int) -> tuple[float, float, float]:
-    """Corpus BLEU, mean BLEU of the four sentences, seconds."""
+class MeanDecoder(Seq2SeqDecoder):
+    """The context is the mean of the encoder's states, at every step: attention with all weights equal."""
+    def init_state(self, encoded: tuple[Tensor, Tensor], lengths: Tensor) -> tuple[Tensor, Tensor]:
+        states, last = encoded                                          # states are zero behind the end
+        return last, states.sum(1) / lengths[:, None].to(states.device)
+
+
+DECODERS = {"last state": Seq2SeqDecoder, "mean of the states": MeanDecoder, "attention": AttentionDecoder}
+SETTINGS = {"max_words": 10, "subwords": 2000, "embed_size": 128, "num_hiddens": 256, "dropout": .1,
+            "num_epochs": 2, "batch_size": 64, "lr": .005}
+
+
+def run(decoder: type, pairs: Pairs, seed: int) -> tuple[dict[str, float], Tensor]:
+    """BLEU of the validation and of the test sentences, the bounds of its interval, and of training sentences,
+    seconds of training; and the `bleu_counts` of the test sentences."""
     seed_all(seed)
-    widths = SETTINGS["embed_size"], SETTINGS["num_hiddens"]
-    net = EncoderDecoder(Seq2SeqEncoder(len(pairs.source_vocab), *widths, dropout=SETTINGS["dropout"]),
-                         decoder(len(pairs.target_vocab), *widths, dropout=SETTINGS["dropout"]),
-                         pairs.target_vocab[PAD])
-    record = train_seq2seq(net, pairs, num_epochs=SETTINGS["num_epochs"], seed=seed, progress=False, verbose=False)
-    four = [" ".join(words) for words in translate(net, [s.split() for s in FOUR], pairs)]
-    return (corpus_bleu(translate(net, pairs.test_source, pairs), pairs.references),
-            sum(bleu(ours, right, 2) for ours, right in zip(four, FOUR.values())) / 4, record.seconds)
+    widths, dropout = (SETTINGS["embed_size"], SETTINGS["num_hiddens"]), SETTINGS["dropout"]
+    net = EncoderDecoder(Seq2SeqEncoder(len(pairs.source), *widths, dropout=dropout, bidirectional=True),
+                         decoder(len(pairs.target), *widths, dropout=dropout), pairs.target.vocab[PAD])
+    record = train_seq2seq(net, pairs, num_epochs=SETTINGS["num_epochs"], batch_size=SETTINGS["batch_size"],
+                           lr=SETTINGS["lr"], seed=seed, progress=False, verbose=False)
+    valid, test = ((translate(net, sources, pairs), references) for sources, references in (pairs.valid, pairs.test))
+    seen, counts = pairs.train_words[:1000], bleu_counts(*test)
+    low, high = bleu_interval(counts)
+    return {"valid": corpus_bleu(*valid), "bleu": corpus_bleu(*test), "low": low, "high": high,
+            "training": corpus_bleu(translate(net, [s for s, _ in seen], pairs), [[t] for _, t in seen]),
+            "seconds": record.seconds}, counts
 
 
-def main(seeds: range = range(3)) -> None:
+def main(seeds: range = range(1)) -> None:
     text = data.fra_eng()
-    pairs = load_data_nmt(text, num_steps=10, num_examples=SETTINGS["num_examples"])
-    results = {}
+    pairs = load_data_nmt(text, SETTINGS["max_words"], subwords=SETTINGS["subwords"])
+    results, counts = {}, {}
     for name, decoder in DECODERS.items():
-        scores, four, seconds = zip(*(run(decoder, pairs, seed) for seed in seeds))
-        results[name] = {"bleu": spread(scores), "four": spread(four), "seconds": spread(seconds)}
+        runs, each = zip(*(run(decoder, pairs, seed) for seed in seeds))
+        print(name, runs, flush=True)
+        results[name] = {key: spread([r[key] for r in runs]) for key in runs[0]}
+        counts[name] = each[0]
+    *without, ours = results
+    rival = max(without, key=lambda name: results[name]["valid"]["median"])
+    low, high = bleu_interval(counts[ours], counts[rival])
+    ratio = results[ours]["bleu"]["median"] / results[rival]["bleu"]["median"]
     save("translation", "held-out BLEU without and with attention", results, data=text.name,
-         pairs=len(pairs.train[0]), held_out=len(pairs.test_source), **SETTINGS)
-    plain, attention = (r["bleu"] for r in results.values())
-    margin = attention["min"] - plain["max"]
-    assert margin > max(s["max"] - s["min"] for s in (plain, attention)), results
+         pairs=len(pairs.train[0]), held_out=len(pairs.test[0]), seeds=list(seeds), rival=rival, ratio=ratio,
+         ratio_low=low, ratio_high=high, **SETTINGS)
+    assert results[ours]["bleu"]["min"] > 1.2 * results[rival]["bleu"]["max"] and low > 1, results
 
 
 if __name__ == "__main__":

@@ -80,7 +80,8 @@ def test_translation_benchmark_at_small_size(monkeypatch):
     monkeypatch.setattr(translation, "SETTINGS", translation.SETTINGS | {"num_epochs": 1})
     pairs = load_data_nmt(data.fra_eng(), num_examples=400, num_valid=20, num_test=40)
     for decoder in translation.DECODERS.values():
-        result = translation.run(decoder, pairs, seed=0)
+        result, counts = translation.run(decoder, pairs, seed=0)
+        assert len(counts) == len(pairs.test[0])
         assert 0 <= result["low"] <= result["bleu"] <= result["high"] <= 1 and result["seconds"] > 0
         assert 0 <= result["valid"] <= 1 and 0 <= result["training"] <= 1
 
