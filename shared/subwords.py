@@ -86,11 +86,14 @@ def joined(pair: Pair) -> str:
 
 def join(pieces: Sequence[str], pair: Pair) -> list[str]:
     """Pieces with each occurrence of a pair made one, from the left."""
-    result, i = [], 0
-    while i < len(pieces):
-        found = tuple(pieces[i:i + 2]) == pair
-        result.append(joined(pair) if found else pieces[i])
-        i += 1 + found
+    (first, second), whole = pair, joined(pair)
+    result, last = [], None
+    for piece in pieces:
+        if last == first and piece == second:
+            result[-1], last = whole, None
+        else:
+            result.append(piece)
+            last = piece
     return result
 
 
@@ -116,10 +119,14 @@ def learn_merges(counts: Counter, num_merges: int) -> list[Pair]:
         for i in where.pop(best):
             pieces, n = words[i]
             after = join(pieces, best)
-            for pair, sign in [(p, -n) for p in pairwise(pieces)] + [(p, n) for p in pairwise(after)]:
-                totals[pair] += sign
+            if len(after) == len(pieces):
+                continue  # an earlier merge took the pair away
+            for pair in pairwise(pieces):
+                totals[pair] -= n
+            for pair in pairwise(after):
+                totals[pair] += n
                 where[pair].add(i)
-                changed.add(pair)
+            changed.update(pairwise(pieces), pairwise(after))
             words[i] = after, n
         for pair in changed - {best}:
             heapq.heappush(heap, (-totals[pair], pair))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,19 +22,21 @@ PAD, BOS, EOS = RESERVED = ("<pad>", "<bos>", "<eos>")
 def preprocess_nmt(text: str) -> str:
     """Lower case, ordinary blanks for non-breaking ones, and a blank before each of ``, . ! ?``."""
     text = text.replace("\u202f", " ").replace("\xa0", " ").lower()
-    return re.sub(r"(?<=[^ ])([,.!?])", r" \1", text)
+    return re.sub(r"(?<=[^ ])(?=[,.!?])", " ", text)
 
 
 def tokenize_nmt(text: str, num_examples: int | None = None) -> tuple[list[list[str]], list[list[str]]]:
     """Source and target sentences as lists of words, from the first ``num_examples`` lines
     ``source<tab>target`` (further columns are ignored, lines without a tab skipped)."""
-    source, target = [], []
+    pairs = list(_sentences(text, num_examples))
+    return [source for source, _ in pairs], [target for _, target in pairs]
+
+
+def _sentences(text: str, num_examples: int | None = None) -> Iterator[tuple[list[str], list[str]]]:
     for line in text.split("\n")[:num_examples]:
         parts = line.split("\t")
         if len(parts) >= 2:
-            source.append(parts[0].split())
-            target.append(parts[1].split())
-    return source, target
+            yield parts[0].split(), parts[1].split()
 
 
 def truncate_pad(line: Sequence, num_steps: int, padding_token) -> list:
@@ -112,8 +114,7 @@ def load_data_nmt(text: Text, max_words: int = 10, num_examples: int | None = No
     Raises ValueError if there are not more distinct source sentences than are to be held out, or if
     nothing is left for training.
     """
-    lines = zip(*tokenize_nmt(preprocess_nmt(text.text)))
-    pairs = list(dict.fromkeys((tuple(s), tuple(t)) for s, t in lines
+    pairs = list(dict.fromkeys((" ".join(s), " ".join(t)) for s, t in _sentences(preprocess_nmt(text.text))
                                if 0 < len(s) <= max_words and 0 < len(t) <= max_words))  # each pair once
     sources = list(dict.fromkeys(s for s, _ in pairs))
     if min(num_valid, num_test) < 0 or not 0 < num_valid + num_test < len(sources):
@@ -125,15 +126,15 @@ def load_data_nmt(text: Text, max_words: int = 10, num_examples: int | None = No
     references = {sources[i]: [] for i in order}
     for s, t in pairs:
         if s in references:
-            references[s].append(list(t))
-    unseen = {tuple(t) for translations in references.values() for t in translations}
-    kept = [(list(s), list(t)) for s, t in pairs if s not in references and t not in unseen]
+            references[s].append(t)
+    unseen = {t for translations in references.values() for t in translations}
+    kept = [pair for pair in pairs if pair[0] not in references and pair[1] not in unseen]
     if not kept:
         raise ValueError(f"no pair is left for training after {num_valid + num_test} sentences and all pairs that "
                          "share a translation with them are held out; use more pairs, or hold out fewer")
     chosen = torch.randperm(len(kept), generator=generator)[:num_examples].tolist()
-    kept = [kept[i] for i in chosen]
-    held, translations = [list(s) for s in references], list(references.values())
+    kept = [(kept[i][0].split(), kept[i][1].split()) for i in chosen]
+    held, translations = [s.split() for s in references], [[t.split() for t in ts] for ts in references.values()]
     languages = [Language(side, subwords) for side in zip(*kept)]
     num_steps = max(languages[0].longest([s for s, _ in kept] + held), languages[1].longest(t for _, t in kept))
     return Pairs(text.name, text.real, num_steps, *languages, _arrays(kept, *languages, num_steps), kept,
