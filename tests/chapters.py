@@ -10,7 +10,6 @@ import yaml
 ROOT = Path(__file__).parents[1]
 SITE = ROOT / "_build" / "html"
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
-WAITING = set()  # chapters that have not the form of the others yet
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 

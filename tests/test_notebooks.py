@@ -8,15 +8,13 @@ from urllib.parse import unquote, urldefrag
 import nbformat
 import pytest
 
-from chapters import NOTEBOOKS, WAITING, anchors, code, pages, prose, read, tags
+from chapters import NOTEBOOKS, anchors, code, pages, prose, read, tags
 from setup_cell import pinned, setup_cell
 
 TAGS = {"nbval-ignore-output", "data", "raises-exception", "hide-cell", "hide-input"}
 WIDEST = 80   # columns of code: what fits into its box on the page
 LONGEST = 25  # lines of a cell
 every = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
-# Two chapters wait to be written again: what is asked of the others since version 0.4 is not yet asked of them.
-raised = pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.stem not in WAITING], ids=lambda p: p.stem)
 
 
 def outputs_text(cell):
@@ -103,8 +101,7 @@ def test_cells_are_short(path):
     for cell in code(path):
         assert len(cell.source.splitlines()) <= LONGEST, cell.source
         if cell is not code(path)[0]:  # the set-up cell holds an address
-            widest = 140 if path.stem in WAITING else WIDEST
-            assert all(len(line) <= widest for line in cell.source.splitlines()), cell.source
+            assert all(len(line) <= WIDEST for line in cell.source.splitlines()), cell.source
     short = [len(c.source.splitlines()) <= 8 for c in code(path) if "hide-cell" not in tags(c)]
     assert sum(short) / len(short) > .5
 
@@ -156,7 +153,7 @@ def test_every_exercise_has_an_executed_solution_that_asserts(path):
     assert len(found) >= 5 and found == list(range(1, len(found) + 1))
 
 
-@raised
+@every
 def test_every_solution_begins_with_folded_words(path):
     cells = read(path).cells
     for i, cell in enumerate(cells):
@@ -166,7 +163,7 @@ def test_every_solution_begins_with_folded_words(path):
             assert words.rstrip().endswith("\n\n</details>"), cell.source
 
 
-@raised
+@every
 def test_answers_to_questions_are_folded(path):
     section = prose(path).split("## Questions and answers")[1].split("\n## ")[0]
     questions = re.split(r"(?m)^(?=\*\*Question)", section)[1:]
@@ -176,7 +173,7 @@ def test_answers_to_questions_are_folded(path):
     assert len(questions) >= 3
 
 
-@raised
+@every
 def test_operations_are_drawn_from_computed_values(path):
     drawings = [c for c in code(path) if re.search(r"\b(Canvas|graph)\(", c.source) and has_figure(c)]
     assert len(drawings) >= 2
@@ -184,7 +181,7 @@ def test_operations_are_drawn_from_computed_values(path):
         assert tags(cell) & {"hide-input", "hide-cell"}, cell.source
 
 
-@raised
+@every
 def test_strangers_are_not_quarrelled_with(path):
     everything = prose(path) + "\n".join(c.source for c in code(path))
     assert not re.search(r"(?i)\b(the|study|these|those) notes\b", everything)

@@ -3,7 +3,7 @@
 import ast
 import json
 
-from chapters import NOTEBOOKS, ROOT, code, read
+from chapters import NOTEBOOKS, ROOT, code
 
 
 def recorded_in(chapter: str) -> dict:
