@@ -36,10 +36,10 @@ def live():
     return notebook
 
 
-def test_training_leaves_one_line_and_an_empty_place_where_the_curve_was(live):
+def test_training_leaves_its_two_lines_and_an_empty_place_where_the_curve_was(live):
     outputs = live.cells[0].outputs
     streams = [o for o in outputs if o.output_type == "stream"]
-    assert [o.name for o in streams] == ["stdout"] and streams[0].text.count("\n") == 1
+    assert [o.name for o in streams] == ["stdout"] and streams[0].text.count("\n") == 2
     assert "3 epochs in" in streams[0].text
     curve = [o for o in outputs if "text/html" in o.get("data", {})]
     assert len(curve) == 1 and curve[0].data["text/html"] == ""
