@@ -3,14 +3,13 @@
 import ast
 import json
 
-from chapters import NOTEBOOKS, ROOT, code
+from chapters import ROOT, code, path_of
 
 
 def recorded_in(chapter: str) -> dict:
     """The dictionary ``recorded`` of a chapter."""
-    path = next(path for path in NOTEBOOKS if path.stem == chapter)
-    source = next(c.source for c in code(path) if c.source.startswith("recorded = {"))
-    return ast.literal_eval(source.split("=", 1)[1].split("#")[0] + source.split("\n", 1)[1])
+    source = next(c.source for c in code(path_of(chapter)) if c.source.startswith("recorded = {"))
+    return ast.literal_eval(source.split("=", 1)[1].strip())
 
 
 def test_the_recipe_of_24_is_the_recorded_one():
