@@ -96,8 +96,12 @@ def sequence_mask(lengths: Tensor, num_steps: int) -> Tensor:
 def masked_softmax(scores: Tensor, lengths: Tensor | None) -> Tensor:
     """Softmax over the last axis of (batch, queries, keys), keys from ``lengths`` on left out.
 
-    ``lengths`` is (batch,), (batch, queries) or None for no mask. Rows without any key are zero.
+    ``lengths`` is (batch,), (batch, queries) or None for no mask. Rows without any key are zero. Scores of
+    another number of axes are refused: with heads as a second axis, lengths would be read as those of heads.
     """
+    if scores.ndim != 3:
+        raise ValueError(f"scores must be (batch, queries, keys), got shape {tuple(scores.shape)}; "
+                         "join further axes with the batch, e.g. scores.flatten(0, 1)")
     if lengths is None:
         return F.softmax(scores, dim=-1)
     if lengths.ndim == 1:

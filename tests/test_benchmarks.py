@@ -86,6 +86,21 @@ def test_translation_benchmark_at_small_size(monkeypatch):
         assert 0 <= result["valid"] <= 1 and 0 <= result["training"] <= 1
 
 
+def test_the_clock_reads_one_state_a_step_and_stays_at_the_last():
+    decoder = translation.ClockDecoder(9, 3, 4).eval()
+    states, lengths = torch.randn(2, 3, 4), torch.tensor([3, 2])
+    tokens = torch.randint(9, (2, 5))
+    features, _ = decoder(tokens, decoder.init_state((states, torch.randn(1, 2, 4)), lengths))
+    read = features[:, :, 4:]                                           # (batch, steps, hidden)
+    assert torch.equal(read[0], states[0, [0, 1, 2, 2, 2]]) and torch.equal(read[1], states[1, [0, 1, 1, 1, 1]])
+    state = decoder.init_state((states, torch.zeros(1, 2, 4)), lengths)
+    whole, one_by_one = decoder(tokens, state)[0], []
+    for token in tokens.split(1, 1):
+        step, state = decoder(token, state)
+        one_by_one.append(step)
+    assert torch.allclose(whole, torch.cat(one_by_one, 1), atol=1e-6)
+
+
 def test_a_step_does_what_fit_does():
     """The step that is captured on a GPU, on a processor: same weights after an epoch."""
     X, y = torch.rand(40, 6), torch.randint(0, 3, (40,))

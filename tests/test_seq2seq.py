@@ -203,6 +203,11 @@ def test_masked_softmax_is_a_softmax_over_the_real_keys(batch, queries, keys, se
     assert torch.equal(same, masked_softmax(scores, lengths[:, :1].expand(-1, queries)))
 
 
+def test_masked_softmax_refuses_scores_with_an_axis_of_heads():
+    with pytest.raises(ValueError, match="batch, queries, keys"):
+        masked_softmax(torch.zeros(2, 4, 3, 5), torch.tensor([5, 3]))
+
+
 def test_dot_product_attention_is_pytorchs():
     Q, K, V = torch.randn(2, 3, 8), torch.randn(2, 5, 8), torch.randn(2, 5, 4)
     assert torch.allclose(DotProductAttention()(Q, K, V), F.scaled_dot_product_attention(Q, K, V), atol=1e-6)
