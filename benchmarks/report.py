@@ -105,12 +105,13 @@ def translation_table(record: dict) -> str:
                    f"Corpus BLEU, in per cent, on {s['held_out']:,} test sentences of up to {s['max_words']} words, "
                    f"none of which, source or target, is among the {s['pairs']:,} pairs of the training part, with all "
                    f"their translations as references; passes over the pairs: {s['num_epochs']}, hidden values: "
-                   f"{s['num_hiddens']}, {s['subwords']:,} subwords for each language. All models have the same bidirectional "
-                   "encoder and an output layer that sees the context; only the context differs. The clock's is the "
-                   "state at the piece with the number of the step: it moves on, but nothing is compared. Intervals are "
-                   "bootstraps over the test sentences. Training sentences are scored against one reference only. "
-                   f"The best model without attention on validation is “{s['rival']}”; attention has "
-                   f"{s['ratio']:.2f} times its score on test ({s['ratio_low']:.2f} to {s['ratio_high']:.2f}).",
+                   f"{s['num_hiddens']}, subwords of each language: {s['subwords']:,}. All models have the same "
+                   "bidirectional encoder and an output layer that sees the context; only the context differs. The "
+                   "clock's is the state at the piece with the number of the step: it moves on, but nothing is "
+                   "compared. Intervals are bootstraps over the test sentences. Training sentences are scored against "
+                   "one reference only. The best model without attention on validation is "
+                   f"“{s['rival']}”; attention has {s['ratio']:.2f} times its score on test "
+                   f"({s['ratio_low']:.2f} to {s['ratio_high']:.2f}).",
                    ("context", "seeds", "BLEU, validation", "BLEU, test", "95 % interval", "BLEU, training",
                     "seconds of training"), row)
 

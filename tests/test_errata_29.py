@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 from torch.utils.data import DataLoader, TensorDataset
 
 from shared import data
-from shared.seq2seq import sequence_mask
+from shared.seq2seq import Seq2SeqDecoder, sequence_mask
 from shared.text import Vocab
 from shared.translation import EOS, PAD, RESERVED, bleu, build_array_nmt, preprocess_nmt, tokenize_nmt, truncate_pad
 
@@ -244,3 +244,38 @@ def test_erratum_29_16(capsys):
     assert capsys.readouterr().out == "3\n" * 30
     sequence_mask(valid_len, 3)
     assert not capsys.readouterr().out
+
+
+class Seq2SeqDecoderAsRead(nn.Module):
+    """Takes the context from the state that it is handed, and returns that of its own GRU."""
+    def __init__(self, vocab_size, embed_size, num_hiddens, num_layers):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, embed_size)
+        self.rnn = nn.GRU(embed_size + num_hiddens, num_hiddens, num_layers)
+        self.dense = nn.Linear(num_hiddens, vocab_size)
+
+    def forward(self, X, state):
+        X = self.embedding(X).permute(1, 0, 2)
+        context = state[-1].repeat(X.shape[0], 1, 1)
+        output, state = self.rnn(torch.cat((X, context), 2), state)
+        return self.dense(output).permute(1, 0, 2), state
+
+
+def word_by_word(decoder, tokens, state):
+    outputs = []
+    for token in tokens.split(1, dim=1):
+        output, state = decoder(token, state)
+        outputs.append(output)
+    return torch.cat(outputs, 1)
+
+
+def test_erratum_29_17():
+    """In training the decoder gets a whole sentence, in use one word after another: both should be the same."""
+    torch.manual_seed(0)
+    tokens, encoded = torch.randint(10, (4, 6)), torch.randn(2, 4, 16)
+    as_read, ours = Seq2SeqDecoderAsRead(10, 8, 16, 2), Seq2SeqDecoder(10, 8, 16, num_layers=2)
+    with torch.no_grad():
+        difference = (word_by_word(as_read, tokens, encoded) - as_read(tokens, encoded)[0]).abs().amax((0, 2))
+        assert difference[0] < 1e-6 and difference[1:].min() > .01  # from the second word on
+        state = ours.init_state((None, encoded), None)
+        assert torch.allclose(word_by_word(ours, tokens, state), ours(tokens, state)[0], atol=1e-6)
