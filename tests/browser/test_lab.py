@@ -15,7 +15,7 @@ from playwright.sync_api import expect
 
 from chapters import ROOT, code, path_of, tags
 
-CHAPTERS = ("02_preprocessing", "03_linear_algebra", "05_autograd", "08_softmax")  # the quick ones
+CHAPTERS = ("01_tensors", "02_preprocessing", "03_linear_algebra", "04_calculus", "08_softmax")  # the quick ones
 SETTINGS = {"@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},  # all cells are on the page
             "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
 
