@@ -345,15 +345,20 @@ def test_windows_with_a_gpu_and_a_build_without_cuda_gets_the_command(told, monk
     assert any("pip install" in line and "torch torchvision" in line for line in told()) == helped
 
 
-def test_pictures_are_packed_without_a_change_of_a_pixel():
+@pytest.mark.parametrize("opaque", [False, True])
+def test_pictures_are_packed_without_a_change_of_a_pixel(opaque):
     rng = np.random.default_rng(0)
-    picture = Image.fromarray(np.kron(rng.integers(0, 256, (9, 9, 4), dtype=np.uint8), np.ones((20, 20, 1), np.uint8)))
+    pixels = np.kron(rng.integers(0, 256, (9, 9, 4), dtype=np.uint8), np.ones((20, 20, 1), np.uint8))
+    if opaque:
+        pixels[..., 3] = 255
     buffer = io.BytesIO()
-    picture.save(buffer, "png", compress_level=1)
+    Image.fromarray(pixels).save(buffer, "png", compress_level=1)
     png = base64.b64encode(buffer.getvalue()).decode()
     packed = record.smaller(png)
     assert len(packed) < len(png) and record.smaller(packed) == packed
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(base64.b64decode(packed)))), np.asarray(picture))
+    stored = Image.open(io.BytesIO(base64.b64decode(packed)))
+    assert stored.mode == ("RGB" if opaque else "RGBA")
+    assert np.array_equal(np.asarray(stored.convert("RGBA")), pixels)
 
 
 @pytest.mark.slow

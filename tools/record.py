@@ -67,9 +67,13 @@ def on_sample(notebook: nbformat.NotebookNode) -> bool:
 
 
 def smaller(png: str) -> str:
-    """The same picture, pixel by pixel, in fewer bytes (both in base64, as notebooks keep them)."""
-    buffer = io.BytesIO()
-    Image.open(io.BytesIO(base64.b64decode(png))).save(buffer, "png", optimize=True)
+    """The same picture, pixel by pixel, in fewer bytes (both in base64, as notebooks keep them).
+
+    matplotlib writes the opacity of each pixel; where all are opaque, it is left out."""
+    picture, buffer = Image.open(io.BytesIO(base64.b64decode(png))), io.BytesIO()
+    if picture.mode == "RGBA" and picture.getextrema()[3] == (255, 255):
+        picture = picture.convert("RGB")
+    picture.save(buffer, "png", optimize=True)
     packed = base64.b64encode(buffer.getvalue()).decode()
     return packed if len(packed) < len(png) else png
 

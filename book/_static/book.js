@@ -23,15 +23,13 @@ window.addEventListener("load", () => {
 window.addEventListener("load", () => {
   const chapter = (location.pathname.match(/notebooks\/(\w+)\.html$/) || [])[1];
   if (!chapter || !window.glossary) return;
-  const terms = Object.keys(window.glossary)
-    .filter(term => window.glossary[term][1] < chapter)  // file names are in reading order
-    .sort((a, b) => b.length - a.length);
-  if (!terms.length) return;
+  // all terms are looked for, long ones first, so that "bias" is not found inside of "exposure bias"
+  const terms = Object.keys(window.glossary).sort((a, b) => b.length - a.length);
   const escaped = terms.map(term => term.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   const pattern = new RegExp(`(?<![\\w-])(${escaped.join("|")})(?:s|es)?(?![\\w-])`, "i");
   const names = Object.fromEntries(terms.map(term => [term.toLowerCase(), term]));
   const root = document.documentElement.dataset.content_root || "../";
-  const left = new Set(terms);
+  const left = new Set(terms.filter(term => window.glossary[term][1] < chapter));  // file names are in reading order
   const skip = "a, code, pre, h1, h2, h3, h4, summary, strong, mjx-container, .math, .cell_output, button";
   for (const block of document.querySelectorAll(".bd-article p, .bd-article li")) {
     const walker = document.createTreeWalker(block, NodeFilter.SHOW_TEXT);
