@@ -46,8 +46,8 @@ class ClockDecoder(Seq2SeqDecoder):
 
 DECODERS = {"last state": Seq2SeqDecoder, "mean of the states": MeanDecoder, "clock": ClockDecoder,
             "attention": AttentionDecoder}
-SETTINGS = {"max_words": 10, "subwords": 2000, "embed_size": 128, "num_hiddens": 256, "dropout": .1,
-            "num_epochs": 1, "batch_size": 64, "lr": .005}
+SETTINGS = {"max_words": 10, "subwords": 2000, "embed_size": 128, "num_hiddens": 192, "dropout": 0.0,
+            "num_epochs": 2, "batch_size": 64, "lr": .005}
 
 
 def run(decoder: type, pairs: Pairs, seed: int) -> tuple[dict[str, float], Tensor]:
