@@ -185,6 +185,6 @@ def test_what_chapters_point_to_is_in_the_bibliography():
     entries = {re.search(r"url = \{(.+)\}", e)[1]: e for e in bib.split("\n@") if "url = " in e}
     for chapter in CHAPTERS:
         for url in re.findall(r"\]\((https?://[^)\s]+)\)", prose(path_of(chapter)).split("## Further reading")[1]):
-            books = [book for book in ("https://d2l.ai", "https://www.deeplearningbook.org") if url.startswith(f"{book}/")]
+            books = [b for b in ("https://d2l.ai", "https://www.deeplearningbook.org") if url.startswith(f"{b}/")]
             entry = entries.get(*books or [url])
             assert entry and re.search(rf"note = .*\b{chapter[:2]}\b", entry), (chapter, url)
