@@ -7,7 +7,7 @@ step. Which of the three without attention is the rival is chosen on the validat
 corpus BLEU of 1,000 test sentences, none of which, source or target, is in the training part, with up to four-grams
 and all translations of a sentence as references.
 
-    python -m benchmarks.translation    five to eight minutes for each model"""
+    python -m benchmarks.translation    about ten minutes for each model"""
 
 from __future__ import annotations
 

@@ -31,6 +31,11 @@ def numerical_gradient(f, x):
     return grad
 
 
+def f3(x):
+    """As the notes have it."""
+    return 3 * x[0] ** 2 + 5 * (math.exp(x[1] ** 2))
+
+
 def mended_gradient(f, x):
     x = np.array(x, dtype=float)
     grad = np.zeros_like(x)
@@ -89,9 +94,6 @@ def test_erratum_04_04():
 
 
 def test_erratum_04_05():
-    def f3(x):
-        return 3 * x[0] ** 2 + 5 * (math.exp(x[1] ** 2))
-
     def right(x):
         return 3 * x[0] ** 2 + 5 * math.exp(x[1])
 
@@ -102,9 +104,6 @@ def test_erratum_04_05():
 
 
 def test_erratum_04_06():
-    def f3(x):
-        return 3 * x[0] ** 2 + 5 * (math.exp(x[1] ** 2))
-
     assert numerical_gradient(f3, np.array([1, 1])).tolist() == [15000, 42957]
     assert np.allclose(numerical_gradient(f3, np.array([1., 1.])), (6, 10 * math.e), atol=1e-5)
     assert np.allclose(mended_gradient(f3, [1, 1]), (6, 10 * math.e), atol=1e-5)

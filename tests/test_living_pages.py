@@ -180,11 +180,13 @@ def test_a_card_has_a_picture_of_its_chapter(chapter):
     assert sum(bool(c.metadata.get("card")) for c in read(path_of(chapter)).cells) == 1
 
 
+BOOKS = ("https://d2l.ai", "https://www.deeplearningbook.org")  # a link may lead to a chapter of theirs
+
+
 def test_what_chapters_point_to_is_in_the_bibliography():
     bib = (BOOK / "references.bib").read_text(encoding="utf-8")
     entries = {re.search(r"url = \{(.+)\}", e)[1]: e for e in bib.split("\n@") if "url = " in e}
     for chapter in CHAPTERS:
         for url in re.findall(r"\]\((https?://[^)\s]+)\)", prose(path_of(chapter)).split("## Further reading")[1]):
-            books = [b for b in ("https://d2l.ai", "https://www.deeplearningbook.org") if url.startswith(f"{b}/")]
-            entry = entries.get(*books or [url])
+            entry = entries.get(next((book for book in BOOKS if url.startswith(f"{book}/")), url))
             assert entry and re.search(rf"note = .*\b{chapter[:2]}\b", entry), (chapter, url)

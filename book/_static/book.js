@@ -25,11 +25,12 @@ window.addEventListener("load", () => {
   if (!chapter || !window.glossary) return;
   // all terms are looked for, long ones first, so that "bias" is not found inside of "exposure bias"
   const terms = Object.keys(window.glossary).sort((a, b) => b.length - a.length);
+  const left = new Set(terms.filter(term => window.glossary[term][1] < chapter));  // file names are in reading order
+  if (!left.size) return;
   const escaped = terms.map(term => term.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   const pattern = new RegExp(`(?<![\\w-])(${escaped.join("|")})(?:s|es)?(?![\\w-])`, "i");
   const names = Object.fromEntries(terms.map(term => [term.toLowerCase(), term]));
   const root = document.documentElement.dataset.content_root || "../";
-  const left = new Set(terms.filter(term => window.glossary[term][1] < chapter));  // file names are in reading order
   const skip = "a, code, pre, h1, h2, h3, h4, summary, strong, mjx-container, .math, .cell_output, button";
   for (const block of document.querySelectorAll(".bd-article p, .bd-article li")) {
     const walker = document.createTreeWalker(block, NodeFilter.SHOW_TEXT);
