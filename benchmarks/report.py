@@ -17,7 +17,9 @@ sides that took turns in the same run. Medians, with the smallest and largest va
 
 
 def number(s: dict, form: str) -> str:
-    return f"{s['median']:{form}} ({s['min']:{form}} to {s['max']:{form}})"
+    """The median, and what it lies between if there are several."""
+    between = f" ({s['min']:{form}} to {s['max']:{form}})" if s.get("n", 2) > 1 else ""
+    return f"{s['median']:{form}}{between}"
 
 
 def percent(s: dict, form: str) -> str:
@@ -94,12 +96,13 @@ def recipe_table(record: dict) -> str:
 
 
 def translation_table(record: dict) -> str:
-    s = record["settings"]
+    s, best = record["settings"], record["results"]["attention"]["bleu"]["median"]
 
     def row(name: str, r: dict) -> tuple:
         interval = f"{100 * r['low']['median']:.1f} to {100 * r['high']['median']:.1f}"
         return (name, r["bleu"]["n"], *(f"{100 * r[key]['median']:.1f}" for key in ("valid", "bleu")), interval,
-                f"{100 * r['training']['median']:.1f}", number(r["seconds"], ".0f"))
+                f"{r['bleu']['median'] / best:.2f}", f"{100 * r['training']['median']:.1f}",
+                number(r["seconds"], ".0f"))
 
     return section(record, "English to French: held-out BLEU",
                    f"Corpus BLEU, in per cent, on {s['held_out']:,} test sentences of up to {s['max_words']} words, "
@@ -112,8 +115,8 @@ def translation_table(record: dict) -> str:
                    "one reference only. The best model without attention on validation is "
                    f"“{s['rival']}”; attention has {s['ratio']:.2f} times its score on test "
                    f"({s['ratio_low']:.2f} to {s['ratio_high']:.2f}).",
-                   ("context", "seeds", "BLEU, validation", "BLEU, test", "95 % interval", "BLEU, training",
-                    "seconds of training"), row)
+                   ("context", "seeds", "BLEU, validation", "BLEU, test", "95 % interval", "share of attention's",
+                    "BLEU, training", "seconds of training"), row)
 
 
 def feeding_table(record: dict) -> str:
