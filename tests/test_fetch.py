@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pooch
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -490,6 +491,18 @@ def elsewhere(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path / "book" / "notebooks")
     monkeypatch.delenv("BOOK_DATA", raising=False)
     return tmp_path
+
+
+def test_without_a_setting_the_cache_is_where_the_system_keeps_such_things(monkeypatch):
+    monkeypatch.delenv("BOOK_CACHE")
+    assert fetch.cache_folder() == Path(pooch.os_cache("deep-learning-you-can-check"))
+
+
+def test_what_could_not_be_written_leaves_nothing_behind(tmp_path):
+    (tmp_path / "there").mkdir()
+    with pytest.raises(OSError):
+        fetch._write_atomically(tmp_path / "there", b"a file cannot take the place of a folder")
+    assert [p.name for p in tmp_path.iterdir()] == ["there"]
 
 
 SETTINGS = {"~/d": "home/d", "d": "book/d", "./d": "book/d", "../d": "d"}

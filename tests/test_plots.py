@@ -28,6 +28,7 @@ def test_images_of_every_layout_are_shown_with_their_titles(shape):
     axes = show_images(torch.rand(shape), titles, columns=3)
     assert [ax.get_title() for ax in axes[:shape[0]]] == titles
     assert all(ax.images for ax in axes[:shape[0]]) and not any(ax.images for ax in axes[shape[0]:])
+    assert not any(ax.axison for ax in axes)  # neither around a picture nor around an empty place
 
 
 def test_each_image_is_in_its_own_place_and_in_its_own_grey():
@@ -79,6 +80,7 @@ def test_curves_draw_training_and_test_under_their_own_names():
     assert drawn(accuracy) == {"train": ([1, 2], [.1, .2]), "test": ([1, 2], [.3, .4])}
     for ax, kind in ((loss, "loss"), (accuracy, "accuracy")):
         assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", kind)
+        assert ax.get_xticks().tolist() == [int(tick) for tick in ax.get_xticks()]  # no half epochs
         assert [t.get_text() for t in ax.get_legend().get_texts()] == ["train", "test"]
 
 

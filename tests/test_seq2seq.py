@@ -122,6 +122,7 @@ def test_the_context_of_several_layers_is_the_state_of_the_last_one():
 def test_the_attention_decoder_looks_up_its_context_with_the_state_before():
     torch.manual_seed(0)
     decoder = AttentionDecoder(9, 6, 8).eval()
+    assert [name for name, _ in decoder.W_k.named_parameters()] == ["weight"]  # a bias would add the same to all scores
     states, last, lengths = torch.randn(2, 5, 8), torch.randn(1, 2, 8), torch.tensor([5, 3])
     tokens = torch.randint(9, (2, 3))
     features, (H, *_) = decoder(tokens, decoder.init_state((states, last), lengths))

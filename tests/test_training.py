@@ -370,6 +370,13 @@ def test_a_data_loader_is_started_once_an_epoch_and_its_order_is_not_disturbed(t
     assert all(map(torch.equal, seen, [y for _ in range(2) for _, y in theirs]))
 
 
+def test_a_batch_weighs_as_many_targets_as_it_has(toy, monkeypatch):
+    counts = []
+    monkeypatch.setattr(training.processes, "weigh", lambda mean, count: counts.append(count) or mean)
+    quick(nn.Linear(2, 2), batches(toy, 60))
+    assert counts == [60, 60, 60, 20]
+
+
 def test_nothing_to_evaluate_is_an_error():
     with pytest.raises(ValueError, match="there are no batches"):
         evaluate(nn.Linear(2, 2), [])

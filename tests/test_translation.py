@@ -170,8 +170,18 @@ def test_as_many_held_out_sentences_as_there_are_or_none_are_refused(num_valid, 
         load_data_nmt(some_pairs([("a", "b"), ("c", "d"), ("c", "e")]), num_valid=num_valid, num_test=num_test)
 
 
+def test_pairs_have_at_most_ten_words_on_each_side_unless_told():
+    lengths = [(9, 9), (10, 10), (11, 10), (10, 11), (11, 11)]
+    text = some_pairs([(" ".join(f"e{i}x{k}" for k in range(n)), " ".join(f"f{i}x{k}" for k in range(m)))
+                       for i, (n, m) in enumerate(lengths)])  # no two share a word
+    pairs = load_data_nmt(text, num_valid=0, num_test=1)
+    assert len(pairs.train_words) + len(pairs.test[0]) == 2
+
+
 def test_a_split_that_leaves_nothing_for_training_is_refused():
-    with pytest.raises(ValueError, match="no pair is left for training after 1 sentences"):
+    with pytest.raises(ValueError, match="no pair is left for training after 1 sentences and all pairs that "
+                                         "share a translation with them are held out; use more pairs, or hold out "
+                                         "fewer$"):
         load_data_nmt(some_pairs([("a", "b"), ("c", "b")]), num_valid=0, num_test=1)
 
 
