@@ -1,6 +1,7 @@
 """shared.translation: preparation of sentences, the split, and BLEU and its intervals against sacrebleu."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import sacrebleu
@@ -26,6 +27,7 @@ from shared.translation import (
     load_data_nmt,
     preprocess_nmt,
     tokenize_nmt,
+    translation_memory,
     truncate_pad,
 )
 
@@ -183,6 +185,34 @@ def test_a_split_that_leaves_nothing_for_training_is_refused():
                                          "share a translation with them are held out; use more pairs, or hold out "
                                          "fewer$"):
         load_data_nmt(some_pairs([("a", "b"), ("c", "b")]), num_valid=0, num_test=1)
+
+
+@settings(deadline=None, max_examples=50)
+@given(MANY_PAIRS, st.lists(sentence, min_size=1, max_size=4))
+def test_the_memory_finds_the_sentence_that_shares_most_rare_words_and_pairs(lines, asked):
+    try:
+        pairs = load_data_nmt(some_pairs(lines), num_valid=0, num_test=1)
+    except ValueError:
+        return  # nothing left for training
+    known = [(s, {*s, *zip(s, s[1:])}) for s, _ in pairs.train_words]
+
+    def rarity(w):
+        return math.log(len(known) / sum(w in inside for _, inside in known)) ** 2
+
+    for words, found in zip(asked, translation_memory(asked, pairs)):
+        scores = [sum(rarity(w) for w in inside & {*words, *zip(words, words[1:])})
+                  / max(1e-9, math.sqrt(sum(map(rarity, inside)))) for _, inside in known]
+        best = [t for (_, t), score in zip(pairs.train_words, scores) if score > max(scores) - 1e-5]
+        assert found in best
+
+
+def test_the_memory_prefers_a_rare_word_and_a_pair():
+    known = SimpleNamespace(train_words=[(s.split(), t.split()) for s, t in (
+        ("tom slept", "tom dormait"), ("she sang", "elle chantait"), ("tom ate", "tom mangeait"),
+        ("he ate tom", "il a mangé tom"), ("tom ran", "tom courait"))])
+    asked = [s.split() for s in ("tom sang", "he slept", "tom ate", "ate tom", "nobody")]
+    assert [" ".join(words) for words in translation_memory(asked, known)] == [
+        "elle chantait", "tom dormait", "tom mangeait", "il a mangé tom", "tom dormait"]
 
 
 def test_bleu_of_the_worked_example():
