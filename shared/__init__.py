@@ -28,4 +28,4 @@ import sys
 if "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("RANK", 0)) > 0:
     sys.stdout = open(os.devnull, "w", encoding="utf-8")
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
