@@ -18,9 +18,9 @@ from chapters import NOTEBOOKS, code, read
 MEMORY = 3_000   # megabytes
 SLOWER = 1.3     # times the seconds of a quiet run
 
-# LIVE_MINUTES=25 begins no chapter after 25 minutes, and every day with another one, so that each has its turn.
+# LIVE_MINUTES=25 begins no chapter after 25 minutes. Every day another one is the first, so that each has its turn.
 MINUTES = float(os.environ.get("LIVE_MINUTES", "inf"))
-TURN = date.today().toordinal() * 5 % len(NOTEBOOKS) if MINUTES < float("inf") else 0
+TURN = date.today().toordinal() % len(NOTEBOOKS)
 STARTED = time.monotonic()
 
 # Moves every slider of every explorer to each of its values. Errors in the drawing are caught by ipywidgets and
