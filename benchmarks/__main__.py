@@ -12,7 +12,7 @@ from benchmarks import report
 
 PROGRAMS = {"speed": ("feeding", "scale", "characters"),
             "accuracy": ("fashion_mnist", "lenet_ablation", "quality", "translation"),
-            "gpu": ("gpu_training", "cifar10")}
+            "gpu": ("devices", "gpu_training", "cifar10")}
 
 if __name__ == "__main__":
     wanted = sys.argv[1:] or ["speed"]

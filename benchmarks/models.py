@@ -19,6 +19,11 @@ def mlp() -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10))
 
 
+def two_hidden_layers(dropout1: float = 0, dropout2: float = 0) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 256), nn.ReLU(), nn.Dropout(dropout1),
+                         nn.Linear(256, 256), nn.ReLU(), nn.Dropout(dropout2), nn.Linear(256, 10))
+
+
 def lenet(activation: type[nn.Module], pool: type[nn.Module], start: Callable) -> nn.Module:
     net = nn.Sequential(nn.Conv2d(1, 6, 5, padding=2), activation(), pool(2),
                         nn.Conv2d(6, 16, 5), activation(), pool(2), nn.Flatten(),

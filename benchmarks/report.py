@@ -49,7 +49,7 @@ def accuracy_table(record: dict) -> str:
                    ("model and training", "epochs", "seeds", "test accuracy", "seconds of training",
                     "D2L median (min to max)"),
                    lambda name, r: (name, r["epochs"], r["accuracy"]["n"], number(r["accuracy"], ".3f"),
-                                    number(r["seconds"], ".1f"), number(r["d2l"], ".3f")))
+                                    number(r["seconds"], ".1f"), number(r["d2l"], ".3f") if r["d2l"] else ""))
 
 
 def judged_row(seconds: str) -> Callable[[str, dict], tuple]:
@@ -154,6 +154,18 @@ def gpu_table(record: dict) -> str:
                                     number(r["seconds"], ".2f")))
 
 
+def devices_table(record: dict) -> str:
+    flat = {name: value for group in record["results"].values() for name, value in group.items()}
+    return section({**record, "results": flat}, "Orders, copies, products and steps on a GPU",
+                   "What a GPU takes for single things: Python writes an "
+                   "order down and goes on; bytes travel from the host, from pageable and from pinned memory; "
+                   "products of 8,192 x 8,192 matrices and the sum of two long vectors show the two limits of the "
+                   "roofline; steps are those of training (forwards, backwards, Adam); eight simple steps on a long "
+                   "vector, as written and fused.",
+                   ("what (us: microseconds)", "value"), lambda name, value: (name.replace("_", " "), f"{value:,.4g}"
+                                                                             if value < 1000 else f"{value:,.0f}"))
+
+
 def cifar_table(record: dict) -> str:
     return section(record, "CIFAR-10 to 94 per cent", "From the data on the device to the measured accuracy.",
                    ("program", "epochs", "seeds", "test accuracy", "with one view of each image", "seconds"),
@@ -192,10 +204,11 @@ def seconds_table(record: dict) -> str:
 
 
 SECTIONS = (("fashion_mnist", accuracy_table), ("lenet_ablation", ablation_table), ("quality", quality_table),
-            ("recipe", recipe_table), ("perplexity", perplexity_table),
-            ("translation", translation_table), ("feeding", feeding_table), ("scale", scale_table),
-            ("characters", characters_table), ("against_d2l", d2l_table), ("gpu_training", gpu_table),
-            ("cifar10", cifar_table), ("notebooks", seconds_table))
+            ("recipe", recipe_table),
+            ("perplexity", perplexity_table), ("translation", translation_table), ("feeding", feeding_table),
+            ("scale", scale_table), ("characters", characters_table), ("against_d2l", d2l_table),
+            ("devices", devices_table),
+            ("gpu_training", gpu_table), ("cifar10", cifar_table), ("notebooks", seconds_table))
 
 
 def page() -> str:

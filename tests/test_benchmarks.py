@@ -2,6 +2,7 @@
 
 import random
 import sys
+import time
 from dataclasses import replace
 
 import pytest
@@ -9,12 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks import characters, cifar10, gpu_training, quality, translation
+from benchmarks import characters, cifar10, devices, gpu_training, quality, translation
 from benchmarks.captured import Step
 from benchmarks.report import PAGE, page
 from shared import data
 from shared.batches import Batches
 from shared.checks import agree
+from shared.devices import get_device
 from shared.seq2seq import SentenceBatches
 from shared.text import SeqDataLoader
 from shared.training import fit
@@ -127,6 +129,20 @@ def test_the_translator_with_fixed_shapes_is_the_translator():
     for a, b in zip(torch.autograd.grad(l, list(fixed.parameters())),
                     torch.autograd.grad(l_fixed, list(fixed.parameters()))):
         assert torch.allclose(a, b, atol=1e-5)
+
+
+def test_seconds_are_those_of_one_call():
+    assert .002 <= devices.seconds(lambda: time.sleep(.002), torch.device("cpu")) < .02
+    assert .002 <= devices.seconds(lambda: time.sleep(.002), torch.device("cpu"), calls=3) < .02
+
+
+def test_the_measurements_of_a_device_at_small_size(monkeypatch):
+    monkeypatch.setattr(devices, "SIDE", 64)
+    device = get_device()
+    found = [devices.orders(device), devices.copies(device, 2**12), devices.limits(device, 64, 2**12)]
+    assert all(value > 0 for group in found for value in group.values())
+    assert found[0]["us_to_order"] <= found[0]["us_to_compute"]
+    assert not torch.backends.cuda.matmul.allow_tf32
 
 
 @pytest.mark.parametrize("number", range(3))

@@ -9,7 +9,7 @@ from chapters import ROOT, code, path_of
 def recorded_in(chapter: str) -> dict:
     """The dictionary ``recorded`` of a chapter."""
     source = next(c.source for c in code(path_of(chapter)) if c.source.startswith("recorded = {"))
-    return ast.literal_eval(source.split("=", 1)[1].strip())
+    return ast.literal_eval(ast.parse(source).body[0].value)
 
 
 def test_the_recipe_of_24_is_the_recorded_one():
@@ -17,3 +17,12 @@ def test_the_recipe_of_24_is_the_recorded_one():
     rows = [tuple(round(row["choose"][k], 2) for k in ("median", "min", "max"))
             for row in record.values() if "choose" in row]
     assert list(recorded_in("24_rnn").values()) == rows
+
+
+def test_the_textbooks_network_of_11_is_the_recorded_one():
+    record = json.loads((ROOT / "benchmarks" / "records" / "fashion_mnist.json").read_text(encoding="utf-8"))["results"]
+    rows = {(how, what): next(r["accuracy"] for name, r in record.items() if name.startswith(f"MLP 256-256, {start}")
+                              and how in name)
+            for how in ("SGD", "Adam") for what, start in (("none", "no dropout"), ("dropout", "dropout"))}
+    assert recorded_in("11_dropout") == {key: tuple(round(row[k], 3) for k in ("median", "min", "max"))
+                                         for key, row in rows.items()}
