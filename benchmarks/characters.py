@@ -14,13 +14,13 @@ several seeds, beside Kneser-Ney smoothing."""
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.common import save, spread, take_turns
+from benchmarks.common import save, seconds_of, spread, take_turns
 from shared import data
 from shared.devices import Timer, get_device, seed_all
 from shared.ngrams import KneserNey
@@ -131,15 +131,6 @@ def step(scores: Tensor, y: Tensor, optimizer: torch.optim.Optimizer, params: li
     l.backward()
     nn.utils.clip_grad_norm_(params, 1)
     optimizer.step()
-
-
-def seconds_of(function: Callable[[], object], times: int = 300) -> float:
-    for _ in range(20):
-        function()
-    with Timer(get_device()) as timer:
-        for _ in range(times):
-            function()
-    return timer.seconds / times
 
 
 def shared_work(batch_size: int, num_steps: int, num_hiddens: int) -> float:

@@ -38,6 +38,17 @@ def take_turns(ours: Callable[[], object], theirs: Callable[[], object], rounds:
             "seconds_theirs": spread(seconds["theirs"])}
 
 
+def seconds_of(function: Callable[[], object], times: int = 300, warm_up: int = 20,
+               device: torch.device | None = None) -> float:
+    """Seconds of one call: the mean of so many in a row, after ``warm_up`` others."""
+    for _ in range(warm_up):
+        function()
+    with Timer(device or get_device()) as timer:
+        for _ in range(times):
+            function()
+    return timer.seconds / times
+
+
 def spread(values: list[float]) -> dict:
     return {"median": statistics.median(values), "min": min(values), "max": max(values), "n": len(values)}
 

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.common import save
+from benchmarks.common import save, seconds_of
 from benchmarks.models import linear, mlp, modern_lenet
-from shared.devices import get_device, mixed_precision, seed_all, synchronize
+from shared.devices import Timer, get_device, mixed_precision, seed_all, synchronize
 
 SIDE, LENGTH, ROUNDS = 8192, 2**28, 5
 
@@ -24,26 +24,15 @@ SIDE, LENGTH, ROUNDS = 8192, 2**28, 5
 def seconds(work: Callable[[], object], device: torch.device, calls: int | None = None) -> float:
     """The shortest of five times of a call, each time over so many calls that it takes some 20 ms."""
     work()
-    synchronize(device)
     if calls is None:
-        start = time.perf_counter()
-        work()
-        synchronize(device)
-        calls = max(1, round(.02 / (time.perf_counter() - start)))
-    times = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        for _ in range(calls):
-            work()
-        synchronize(device)
-        times.append((time.perf_counter() - start) / calls)
-    return min(times)
+        calls = max(1, round(.02 / seconds_of(work, 1, warm_up=0, device=device)))
+    return min(seconds_of(work, calls, warm_up=0, device=device) for _ in range(ROUNDS))
 
 
-def orders(device: torch.device) -> dict:
+def orders(device: torch.device, side: int) -> dict:
     """Microseconds until Python is free again after a large product, until its result is there, and for a call
     that does next to nothing."""
-    big = torch.randn(SIDE, SIDE, device=device)
+    big = torch.randn(side, side, device=device)
     big @ big
     written, done = [], []
     for _ in range(ROUNDS):
@@ -66,8 +55,8 @@ def copies(device: torch.device, most: int) -> dict:
         target = torch.empty_like(paged, device=device)
         kinds = {"pageable": paged} | ({"pinned": paged.pin_memory()} if device.type == "cuda" else {})
         for kind, source in kinds.items():
-            t = seconds(lambda: target.copy_(source, non_blocking=True), device)
-            result[f"{kind}, {size} bytes, us"] = 1e6 * t
+            result[f"{kind}, {size} bytes, us"] = 1e6 * seconds(
+                lambda: target.copy_(source, non_blocking=True), device)
     return result
 
 
@@ -94,14 +83,12 @@ def fusing(device: torch.device, length: int) -> dict:
     """Milliseconds of eight simple steps on a long vector, and seconds of the first compiled call."""
     x = torch.randn(length, device=device)
     compiled = torch.compile(eight_steps, dynamic=False)
-    start = time.perf_counter()
-    fused = compiled(x)
-    synchronize(device)
-    first = time.perf_counter() - start
+    with Timer(device) as first:
+        fused = compiled(x)
     assert torch.allclose(fused, eight_steps(x), rtol=1e-5, atol=1e-5)
     del fused
     return {"as_written_ms": 1e3 * seconds(lambda: eight_steps(x), device),
-            "compiled_ms": 1e3 * seconds(lambda: compiled(x), device), "first_call_seconds": first}
+            "compiled_ms": 1e3 * seconds(lambda: compiled(x), device), "first_call_seconds": first.seconds}
 
 
 def steps(device: torch.device) -> dict:
@@ -125,12 +112,12 @@ def steps(device: torch.device) -> dict:
     return result
 
 
-def main(side: int = SIDE, length: int = LENGTH) -> None:
+def main() -> None:
     device = get_device()
     if device.type == "cpu":
         sys.exit("this program measures a GPU, and there is none here")
-    results = {"orders": orders(device), "copies": copies(device, length), "limits": limits(device, side, length),
-               "steps": steps(device), "fusing": fusing(device, length)}
+    results = {"orders": orders(device, SIDE), "copies": copies(device, LENGTH),
+               "limits": limits(device, SIDE, LENGTH), "steps": steps(device), "fusing": fusing(device, LENGTH)}
     save("devices", "what an order, a copy, a product and a training step take on a GPU", results)
 
 

@@ -157,13 +157,12 @@ def gpu_table(record: dict) -> str:
 def devices_table(record: dict) -> str:
     flat = {name: value for group in record["results"].values() for name, value in group.items()}
     return section({**record, "results": flat}, "Orders, copies, products and steps on a GPU",
-                   "What a GPU takes for single things: Python writes an "
-                   "order down and goes on; bytes travel from the host, from pageable and from pinned memory; "
-                   "products of 8,192 x 8,192 matrices and the sum of two long vectors show the two limits of the "
-                   "roofline; steps are those of training (forwards, backwards, Adam); eight simple steps on a long "
-                   "vector, as written and fused.",
-                   ("what (us: microseconds)", "value"), lambda name, value: (name.replace("_", " "), f"{value:,.4g}"
-                                                                             if value < 1000 else f"{value:,.0f}"))
+                   "What a GPU takes for single things: Python writes an order down and goes on; bytes travel from "
+                   "the host, from pageable and from pinned memory; products of 8,192 x 8,192 matrices and the sum "
+                   "of two long vectors show the two limits of the roofline; steps are those of training (forwards, "
+                   "backwards, Adam); eight simple steps on a long vector, as written and fused.",
+                   ("what (us: microseconds)", "value"),
+                   lambda name, value: (name.replace("_", " "), f"{value:,{'.4g' if value < 1000 else '.0f'}}"))
 
 
 def cifar_table(record: dict) -> str:
@@ -204,10 +203,9 @@ def seconds_table(record: dict) -> str:
 
 
 SECTIONS = (("fashion_mnist", accuracy_table), ("lenet_ablation", ablation_table), ("quality", quality_table),
-            ("recipe", recipe_table),
-            ("perplexity", perplexity_table), ("translation", translation_table), ("feeding", feeding_table),
-            ("scale", scale_table), ("characters", characters_table), ("against_d2l", d2l_table),
-            ("devices", devices_table),
+            ("recipe", recipe_table), ("perplexity", perplexity_table),
+            ("translation", translation_table), ("feeding", feeding_table), ("scale", scale_table),
+            ("characters", characters_table), ("against_d2l", d2l_table), ("devices", devices_table),
             ("gpu_training", gpu_table), ("cifar10", cifar_table), ("notebooks", seconds_table))
 
 

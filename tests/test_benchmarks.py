@@ -136,10 +136,9 @@ def test_seconds_are_those_of_one_call():
     assert .002 <= devices.seconds(lambda: time.sleep(.002), torch.device("cpu"), calls=3) < .02
 
 
-def test_the_measurements_of_a_device_at_small_size(monkeypatch):
-    monkeypatch.setattr(devices, "SIDE", 64)
+def test_the_measurements_of_a_device_at_small_size():
     device = get_device()
-    found = [devices.orders(device), devices.copies(device, 2**12), devices.limits(device, 64, 2**12)]
+    found = [devices.orders(device, 64), devices.copies(device, 2**12), devices.limits(device, 64, 2**12)]
     assert all(value > 0 for group in found for value in group.values())
     assert found[0]["us_to_order"] <= found[0]["us_to_compute"]
     assert not torch.backends.cuda.matmul.allow_tf32
