@@ -120,6 +120,48 @@ def test_every_import_is_used(path):
     assert imported <= {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
 
 
+def bound_by(tree):
+    """The names that a cell binds for the cells after it."""
+    inner = (ast.FunctionDef, ast.ClassDef, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+    todo, names = [tree], set()
+    while todo:
+        for child in ast.iter_child_nodes(todo.pop()):
+            if isinstance(child, (ast.FunctionDef, ast.ClassDef)):
+                names.add(child.name)
+            elif isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+                names.add(child.id)
+            if not isinstance(child, inner):
+                todo.append(child)
+    return names
+
+
+def needed_by(function, functions):
+    """The names from outside that a function of the notebook reads, itself and through others."""
+    found, todo = set(), [function]
+    while todo:
+        node = functions.get(todo.pop())
+        inside = [n for n in ast.walk(node) if isinstance(n, ast.Name)] if node else []
+        own = {n.id for n in inside if isinstance(n.ctx, ast.Store)} | {
+            a.arg for a in ast.walk(node) if isinstance(a, ast.arg)} if node else set()
+        new = {n.id for n in inside} - own - found
+        found |= new
+        todo.extend(new)
+    return found
+
+
+@every
+def test_nothing_that_a_slider_draws_from_is_renamed_below_it(path):
+    """A reader may turn a slider when the whole chapter has run."""
+    trees = [ast.parse(c.source) for c in code(path) if "%pip" not in c.source]
+    for place, tree in enumerate(trees):
+        functions = {n.name: n for earlier in trees[:place + 1] for n in earlier.body if isinstance(n, ast.FunctionDef)}
+        drawn = [n.args[0].id for n in ast.walk(tree) if isinstance(n, ast.Call) and n.args
+                 and getattr(n.func, "id", "") == "explore" and isinstance(n.args[0], ast.Name)]
+        later = set().union(*map(bound_by, trees[place + 1:]))
+        for function in drawn:
+            assert not (needed_by(function, functions) | {function}) & later, function
+
+
 @every
 def test_it_begins_with_a_title_and_three_lines(path):
     first = read(path).cells[0]
