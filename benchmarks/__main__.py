@@ -11,7 +11,7 @@ import sys
 from benchmarks import report
 
 PROGRAMS = {"speed": ("feeding", "scale", "characters"),
-            "accuracy": ("fashion_mnist", "lenet_ablation", "quality", "translation"),
+            "accuracy": ("fashion_mnist", "lenet_ablation", "quality", "birds", "translation"),
             "gpu": ("devices", "gpu_training", "cifar10")}
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What single things take on a GPU: the price of an order and of a copy, the two limits of the roofline,
+"""The measurements of chapter 15 on a GPU: the price of an order and of a copy, the two limits of the roofline,
 number types, fusing, and where the training steps of three networks lie below the roof.
 
     python -m benchmarks.devices"""
@@ -115,7 +115,7 @@ def steps(device: torch.device) -> dict:
 def main() -> None:
     device = get_device()
     if device.type == "cpu":
-        sys.exit("this program measures a GPU, and there is none here")
+        sys.exit("chapter 15 measures a CPU by itself; this program measures a GPU, and there is none here")
     results = {"orders": orders(device, SIDE), "copies": copies(device, LENGTH),
                "limits": limits(device, SIDE, LENGTH), "steps": steps(device), "fusing": fusing(device, LENGTH)}
     save("devices", "what an order, a copy, a product and a training step take on a GPU", results)

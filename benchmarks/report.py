@@ -77,6 +77,28 @@ def ablation_table(record: dict) -> str:
                                     number(r["accuracy"], ".3f"), number(r["less"], ".3f")))
 
 
+def birds_table(record: dict) -> str:
+    s = record["settings"]
+    return section(record, "Birds and airplanes: one change at a time",
+                   f"{s['training']:,} pictures of training. Each row changes one thing about the small network of the "
+                   f"first row and has the best of three learning rates by the accuracy on {s['validation']:,} "
+                   f"validation pictures, with the first seed. Tested on {s['test']:,} pictures, once for each seed; "
+                   "the gain is taken seed by seed.",
+                   ("network and training", "parameters", "learning rate", "epochs", "seeds", "accuracy in training",
+                    "test accuracy", "more than the base"),
+                   lambda name, r: (name, f"{r['parameters']:,}", f"{r['lr']:g}", r["epochs"], r["test"]["n"],
+                                    f"{r['fitting']['median']:.3f}", number(r["test"], ".3f"),
+                                    number(r["gain"], "+.3f")))
+
+
+def best_birds_table(record: dict) -> str:
+    return section(record, "Birds and airplanes: as good as possible in a minute",
+                   "All 10,000 training pictures, the recipe chosen on 2,000 of them; tested on 2,000 pictures, as "
+                   "they are and together with their mirror images. The first layer is computed from the pictures.",
+                   ("model", "epochs", "seeds", "test accuracy", "without the mirror image", "seconds of training"),
+                   judged_row(".0f"))
+
+
 def perplexity_table(record: dict) -> str:
     return section(record, "A character model: the whole book",
                    "The first 80 % of the text for training, the next 10 % for choosing, perplexity on the last 10 %.",
@@ -203,7 +225,8 @@ def seconds_table(record: dict) -> str:
 
 
 SECTIONS = (("fashion_mnist", accuracy_table), ("lenet_ablation", ablation_table), ("quality", quality_table),
-            ("recipe", recipe_table), ("perplexity", perplexity_table),
+            ("birds", birds_table), ("birds_best", best_birds_table), ("recipe", recipe_table),
+            ("perplexity", perplexity_table),
             ("translation", translation_table), ("feeding", feeding_table), ("scale", scale_table),
             ("characters", characters_table), ("against_d2l", d2l_table), ("devices", devices_table),
             ("gpu_training", gpu_table), ("cifar10", cifar_table), ("notebooks", seconds_table))
