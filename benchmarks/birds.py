@@ -109,7 +109,7 @@ ROWS = {
     "one more, with a skip": Row(blocks(1, norm=False)),
     "ten more": Row(blocks(10, skip=False, norm=False)),
     "ten more, normalised": Row(blocks(10, skip=False)),
-    "ten more, with skips": Row(blocks(10, norm=False)),
+    "ten more, with skips": Row(blocks(10, norm=False), rates=(.001, .003, .01)),
     "ten more, both": Row(blocks(10)),
     "a hundred more, normalised": Row(blocks(100, skip=False), rates=(.003,)),
     "a hundred more, both": Row(blocks(100), rates=(.003,)),
