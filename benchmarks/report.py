@@ -81,7 +81,7 @@ def birds_table(record: dict) -> str:
     s = record["settings"]
     return section(record, "Birds and airplanes: one change at a time",
                    f"{s['training']:,} pictures of training. Each row changes one thing about the small network of the "
-                   f"first row and has the best of three learning rates by the accuracy on {s['validation']:,} "
+                   f"first row and has the best of the learning rates tried by the accuracy on {s['validation']:,} "
                    f"validation pictures, with the first seed. Tested on {s['test']:,} pictures, once for each seed; "
                    "the gain is taken seed by seed.",
                    ("network and training", "parameters", "learning rate", "epochs", "seeds", "accuracy in training",

@@ -14,21 +14,16 @@ from chapters import code, path_of
 from shared import data, samples
 from shared.batches import Batches
 from shared.training import evaluate, fit
+from test_recorded_numbers import recorded_in
 
 CHAPTER = path_of("17_birds_and_airplanes")
-
-
-def two_classes(part):
-    X, y = part
-    chosen = (y == 0) | (y == 2)
-    return X[chosen], (y[chosen] == 2).long()
 
 
 @pytest.fixture(scope="module")
 def drawn():
     """2,400 and 1,600 drawn airplanes and birds."""
     parts = samples.colour_images(12_000, 8_000)
-    return two_classes(parts["train"]), two_classes(parts["test"])
+    return birds.two_classes(parts["train"]), birds.two_classes(parts["test"])
 
 
 @pytest.mark.slow
@@ -144,13 +139,8 @@ def test_the_chapter_builds_the_same_networks():
         assert [p.shape for p in ours.parameters()] == [p.shape for p in theirs.parameters()]
 
 
-def recorded_in(name):
-    source = next(c.source for c in code(CHAPTER) if c.source.startswith(f"{name} = {{"))
-    return ast.literal_eval(source.split("=", 1)[1].strip())
-
-
 def test_the_table_of_17_is_the_recorded_one():
-    shown, rows = recorded_in("recorded"), load(birds.NAME)["settings"]["rows"]
+    shown, rows = recorded_in(CHAPTER.stem, "recorded"), load(birds.NAME)["settings"]["rows"]
     assert list(shown) == list(birds.ROWS)
     for name, (rate, fitted, *right) in shown.items():
         assert rate == rows[name]["rate"] and right == [round(2000 * a) for a in rows[name]["test"]]
@@ -165,7 +155,7 @@ def test_the_medians_on_validation_in_17_are_the_recorded_ones():
 
 
 def test_the_best_network_of_17_is_the_recorded_one():
-    shown, runs = recorded_in("recorded_best"), load("birds_best")["settings"]["runs"]
+    shown, runs = recorded_in(CHAPTER.stem, "recorded_best"), load("birds_best")["settings"]["runs"]
     ours, trained = runs["small residual network"], runs["its first layer trained, too"]
     assert list(shown.values()) == [[round(a, 4) for a in values] for values in (
         ours["plain"], ours["accuracy"], trained["plain"])]

@@ -6,9 +6,9 @@ from benchmarks.common import load
 from chapters import code, path_of
 
 
-def recorded_in(chapter: str) -> dict:
-    """The dictionary ``recorded`` of a chapter."""
-    source = next(c.source for c in code(path_of(chapter)) if c.source.startswith("recorded = {"))
+def recorded_in(chapter: str, name: str = "recorded") -> dict:
+    """The dictionary of this name in a chapter."""
+    source = next(c.source for c in code(path_of(chapter)) if c.source.startswith(f"{name} = {{"))
     return ast.literal_eval(ast.parse(source).body[0].value)
 
 
