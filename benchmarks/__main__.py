@@ -11,7 +11,8 @@ import sys
 from benchmarks import report
 
 PROGRAMS = {"speed": ("feeding", "scale", "characters"),
-            "accuracy": ("fashion_mnist", "lenet_ablation", "quality", "birds", "translation"),
+            "accuracy": ("fashion_mnist", "lenet_ablation", "quality", "birds", "modern_cnns", "batch_norm",
+                         "translation"),
             "gpu": ("devices", "gpu_training", "cifar10")}
 
 if __name__ == "__main__":

@@ -95,6 +95,7 @@ MOVES = (random_flip, random_shift(2, "reflect"))
 BASE = "base: 16 and 8 channels"
 ROWS = {
     BASE: Row(),
+    "base, at rate 0.03": Row(rates=(.03,)),
     "half as many channels": Row(lambda: conv_net(8)),
     "twice as many channels": Row(lambda: conv_net(32)),
     "L2, weight decay 0.002": Row(decay=.002),

@@ -99,6 +99,32 @@ def best_birds_table(record: dict) -> str:
                    judged_row(".0f"))
 
 
+def modern_cnns_table(record: dict) -> str:
+    s = record["settings"]
+    sizes = {part: f"{s[part][0]:,} images, {s[part][1]} times" for part in ("short", "long", "longest")}
+
+    def row(name: str, r: dict) -> tuple:
+        name, part = name.rsplit(", ", 1)
+        return (name, sizes[part], "validation" if part == "short" else "test", f"{r['lr']:g}", r["accuracy"]["n"],
+                number(r["accuracy"], ".3f"), number(r["moved"], ".2f"), number(r["seconds"], ".1f"))
+
+    return section(record, "AlexNet, VGG, NiN and GoogLeNet at 28x28: equal work, one change at a time",
+                   "The five forms take 2.8 to 2.95 million multiply-adds for an image. Short trainings are judged on "
+                   f"{s['validation']:,} validation images, long ones on the test images, once for each seed; moved: "
+                   "the same images, four pixels to the right. Seconds are those of the processor, on one thread.",
+                   ("network", "training", "judged on", "learning rate", "seeds", "accuracy", "moved", "seconds"), row)
+
+
+def batch_norm_table(record: dict) -> str:
+    s = record["settings"]
+    return section(record, "LeNet with and without batch normalisation",
+                   f"{s['training']:,} images of training; each row with the best of three learning rates by the "
+                   f"accuracy on {s['validation']:,} validation images, the test set used once for each seed.",
+                   ("recipe", "learning rate", "epochs", "seeds", "test accuracy", "seconds"),
+                   lambda name, r: (name, f"{r['lr']:g}", r["epochs"], r["accuracy"]["n"],
+                                    number(r["accuracy"], ".3f"), number(r["seconds"], ".0f")))
+
+
 def perplexity_table(record: dict) -> str:
     return section(record, "A character model: the whole book",
                    "The first 80 % of the text for training, the next 10 % for choosing, perplexity on the last 10 %.",
@@ -225,7 +251,8 @@ def seconds_table(record: dict) -> str:
 
 
 SECTIONS = (("fashion_mnist", accuracy_table), ("lenet_ablation", ablation_table), ("quality", quality_table),
-            ("birds", birds_table), ("birds_best", best_birds_table), ("recipe", recipe_table),
+            ("birds", birds_table), ("birds_best", best_birds_table),
+            ("modern_cnns", modern_cnns_table), ("batch_norm", batch_norm_table), ("recipe", recipe_table),
             ("perplexity", perplexity_table),
             ("translation", translation_table), ("feeding", feeding_table), ("scale", scale_table),
             ("characters", characters_table), ("against_d2l", d2l_table), ("devices", devices_table),
