@@ -125,6 +125,38 @@ def batch_norm_table(record: dict) -> str:
                                     number(r["accuracy"], ".3f"), number(r["seconds"], ".0f")))
 
 
+def resnet_table(record: dict) -> str:
+    s = record["settings"]
+
+    def row(name: str, r: dict) -> tuple:
+        name, part = name.rsplit(", ", 1)
+        judged = r["plain" if part == "small" else "validation"]
+        fitted = number(r["training"], ".3f") if "training" in r else ""
+        return (part, name, f"{r['lr']:g}", judged["n"], fitted, number(judged, ".3f"), number(r["seconds"], ".1f"))
+
+    return section(record, "Residual networks: depth, blocks, and a small network part by part",
+                   f"{s['training']:,} images, judged on {s['validation']:,} validation images. Depth: towers of 8, 20 "
+                   "and 56 layers, three passes. Block: towers of 32 layers, one thing changed about the block, two "
+                   "passes. Small: the network of the section “as good as possible”, two passes, one part taken away. "
+                   "Each tower has the best of several learning rates by its first seed. Seconds are those of the "
+                   "processor, on one thread.",
+                   ("part", "network", "learning rate", "seeds", "accuracy in training", "validation accuracy",
+                    "seconds"), row)
+
+
+def inside_cnns_table(record: dict) -> str:
+    def row(name: str, r: dict) -> tuple:
+        views = number(r["six views"], ".3f") if "six views" in r else ""
+        return (name, r["epochs"], r["accuracy"]["n"], number(r["accuracy"], ".3f"), views,
+                number(r["seconds"], ".0f"))
+
+    return section(record, "CIFAR-10 on a processor: the parts of a recipe",
+                   "A narrow network; one part of the recipe is taken away at a time, on 4,000 pictures, and judged on "
+                   "5,000 that were held out. The last row is the whole recipe on all the others, judged once on the "
+                   "test pictures. Seconds are those of one thread.",
+                   ("recipe", "epochs", "seeds", "accuracy", "six views of each picture", "seconds"), row)
+
+
 def perplexity_table(record: dict) -> str:
     return section(record, "A character model: the whole book",
                    "The first 80 % of the text for training, the next 10 % for choosing, perplexity on the last 10 %.",
@@ -252,7 +284,8 @@ def seconds_table(record: dict) -> str:
 
 SECTIONS = (("fashion_mnist", accuracy_table), ("lenet_ablation", ablation_table), ("quality", quality_table),
             ("birds", birds_table), ("birds_best", best_birds_table),
-            ("modern_cnns", modern_cnns_table), ("batch_norm", batch_norm_table), ("recipe", recipe_table),
+            ("modern_cnns", modern_cnns_table), ("batch_norm", batch_norm_table), ("resnet", resnet_table),
+            ("inside_cnns", inside_cnns_table), ("recipe", recipe_table),
             ("perplexity", perplexity_table),
             ("translation", translation_table), ("feeding", feeding_table), ("scale", scale_table),
             ("characters", characters_table), ("against_d2l", d2l_table), ("devices", devices_table),
