@@ -103,6 +103,7 @@ def test_erratum_18_04():
     assert parameters(on_meta(lambda: vgg(small, width=1024))) < parameters(whole) / 15
 
 
+@pytest.mark.slow
 def test_erratum_18_05():
     generator = torch.Generator().manual_seed(0)
     X, noise = torch.randn(400, 20, generator=generator), torch.randn(400, generator=generator)
@@ -131,6 +132,7 @@ def test_erratum_18_06():
     assert parameters(several) < parameters(one)  # more layers, less memory for weights
 
 
+@pytest.mark.slow
 def test_erratum_18_07():
     def fit(width):
         X = torch.randn(300 + 2000, 10, generator=torch.Generator().manual_seed(0))

@@ -50,6 +50,7 @@ def chapter():
     return names
 
 
+@pytest.mark.slow
 def test_the_networks_of_the_program_are_those_of_the_chapter(chapter):
     theirs = chapter["FORMS"] | chapter["CHANGES"]
     assert set(theirs) == set(modern_cnns.ROWS)
@@ -74,6 +75,7 @@ def test_the_forms_have_about_the_same_work():
         assert 2.75e6 < counter.get_total_flops() / 2 < 2.95e6
 
 
+@pytest.mark.slow
 def test_the_program_learns_at_small_size():
     fashion = data.fashion_mnist()
     X, y = fashion.train

@@ -79,6 +79,7 @@ def test_the_small_network_is_that_of_the_results(chapter):
     assert same(quality.network(), chapter["small_resnet"]())
 
 
+@pytest.mark.slow
 def test_the_program_learns_at_small_size():
     X, y = data.fashion_mnist().train
     some, others = (X[:1500], y[:1500]), (X[-500:], y[-500:])

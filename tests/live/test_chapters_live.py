@@ -18,7 +18,7 @@ from chapters import NOTEBOOKS, code, read
 MEMORY = 3_000   # megabytes
 SLOWER = 1.3     # times the seconds of a quiet run
 
-# LIVE_MINUTES=25 begins no chapter after 25 minutes. Every day another one is the first, so that each has its turn.
+# LIVE_MINUTES=20 begins no chapter after 20 minutes. Every day another one is the first, so that each has its turn.
 MINUTES = float(os.environ.get("LIVE_MINUTES", "inf"))
 TURN = date.today().toordinal() % len(NOTEBOOKS)
 STARTED = time.monotonic()
