@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.common import environment, load, save, spread
+from benchmarks.common import load, same_machine, save, spread
 from benchmarks.models import WithMirror, channels_last
 from shared import data
 from shared.batches import Batches, normalize, random_flip, random_shift
@@ -201,11 +201,7 @@ def ablation(most: int = len(ROWS), from_the_end: bool = False) -> None:
 
 def recorded_rows() -> dict:
     record = load(NAME)
-    return record["settings"]["rows"] if record and same_machine(record) else {}
-
-
-def same_machine(record: dict) -> bool:
-    return record["environment"] | {"date": None} == environment() | {"date": None}
+    return record["settings"]["rows"] if same_machine(record) else {}
 
 
 def write_down(rows: dict, two: Two) -> None:

@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -59,11 +59,16 @@ def load(name: str) -> dict | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
+def same_machine(record: dict | None) -> bool:
+    """Is there a record, and was it measured on this machine with these versions?"""
+    return record is not None and record["environment"] | {"date": None} == environment() | {"date": None}
+
+
 def recorded_here(name: str) -> dict:
     """Results recorded before on this machine with these versions, to be completed. The record has
     one environment for all its results, so those of another machine must not be mixed in."""
     record = load(name)
-    if record is None or record["environment"] | {"date": None} != environment() | {"date": None}:
+    if not same_machine(record):
         raise SystemExit(f"{name}: no record of this machine and these versions to complete; run all of it")
     return record["results"]
 
@@ -75,6 +80,32 @@ def save(name: str, question: str, results: dict, **settings) -> None:
     print(f"{name}: {question}")
     for key, value in results.items():
         print("  ", key, _short(value))
+
+
+class Runs:
+    """The runs of a program with several parts, ``{part: {row: values}}``, written down after each row: a program that
+    was stopped goes on where it was, if its record is of this machine."""
+    def __init__(self, name: str, question: str, **settings):
+        self.name, self.question, self.settings = name, question, settings
+        record = load(name)
+        self.rows = record["settings"]["runs"] if same_machine(record) else {}
+
+    def missing(self, part: str, rows: Iterable[str]) -> list[str]:
+        return [row for row in rows if row not in self.rows.get(part, {})]
+
+    def add(self, part: str, row: str, values: dict) -> None:
+        """``values``: a number, or a list with one for each seed, which is recorded with its spread. Lists of lists,
+        such as curves, stand among the runs only."""
+        print(part, row, values, flush=True)
+        self.rows.setdefault(part, {})[row] = values
+        results = {f"{row}, {part}": {key: spread(value) if isinstance(value, list) else value
+                                      for key, value in values.items() if not _nested(value)}
+                   for part, rows in self.rows.items() for row, values in rows.items()}
+        save(self.name, self.question, results, **self.settings, runs=self.rows)
+
+
+def _nested(value) -> bool:
+    return isinstance(value, list) and isinstance(value[0], list)
 
 
 def _short(value):

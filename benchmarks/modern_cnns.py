@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.common import environment, load, save, spread
+from benchmarks import common
 from benchmarks.models import channels_last
 from shared import data
 from shared.batches import Batches
@@ -231,31 +231,16 @@ def accuracy(net: nn.Module, examples: tuple, pixels: int = 0) -> float:
     return evaluate(net, Batches((X, y), 500, transforms=[channels_last])).accuracy
 
 
-class Runs:
-    """What was measured: ``{part: {row: values}}``, written down after each row."""
+class Runs(common.Runs):
     def __init__(self):
-        record = load(NAME)
-        same = record and record["environment"] | {"date": None} == environment() | {"date": None}
-        self.rows = record["settings"]["runs"] if same else {}
         self.fashion = data.fashion_mnist()
-        X, y = self.fashion.train
-        self.X, self.y = X, y
-        self.validation = X[-VALIDATION:], y[-VALIDATION:]
+        self.X, self.y = self.fashion.train
+        self.validation = self.X[-VALIDATION:], self.y[-VALIDATION:]
+        super().__init__(NAME, "AlexNet, VGG, NiN and GoogLeNet at 28x28, equal work", data=self.fashion.name,
+                         batch_size=BATCH_SIZE, short=SHORT, long=LONG, longest=LONGEST, validation=VALIDATION)
 
     def some(self, number: int) -> tuple:
         return self.X[:number], self.y[:number]
-
-    def missing(self, part: str, rows: Sequence[str]) -> list[str]:
-        return [name for name in rows if name not in self.rows.get(part, {})]
-
-    def add(self, part: str, name: str, values: dict) -> None:
-        print(part, name, {k: v if k in ("lr", "curves") else [round(x, 4) for x in v] for k, v in values.items()},
-              flush=True)
-        self.rows.setdefault(part, {})[name] = values
-        results = {f"{name}, {part}": {k: spread(v) for k, v in row.items() if k not in ("lr", "curves")} | {
-            "lr": row["lr"]} for part, rows in self.rows.items() for name, row in rows.items()}
-        save(NAME, "AlexNet, VGG, NiN and GoogLeNet at 28x28, equal work", results, data=self.fashion.name,
-             batch_size=BATCH_SIZE, short=SHORT, long=LONG, longest=LONGEST, validation=VALIDATION, runs=self.rows)
 
 
 def short(runs: Runs) -> None:

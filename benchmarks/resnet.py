@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.common import environment, load, save, spread
+from benchmarks import common
 from benchmarks.models import WithMirror, channels_last
 from benchmarks.quality import Residual as QualityResidual
 from benchmarks.quality import block as quality_block
@@ -173,26 +173,13 @@ FASTER = ("channels first", "32 bits")  # they change the seconds only: one seed
 
 # ------------------------------------------------------------------------------------------ the measuring
 
-class Runs:
-    """What was measured: ``{part: {row: values}}``, written down after each row."""
+class Runs(common.Runs):
     def __init__(self):
-        record = load(NAME)
-        same = record and record["environment"] | {"date": None} == environment() | {"date": None}
-        self.rows = record["settings"]["runs"] if same else {}
-        self.fashion = data.fashion_mnist()
-        X, y = self.fashion.train
+        fashion = data.fashion_mnist()
+        X, y = fashion.train
         self.few, self.validation = (X[:TRAINING], y[:TRAINING]), (X[-VALIDATION:], y[-VALIDATION:])
-
-    def missing(self, part: str, rows: Sequence[str]) -> list[str]:
-        return [name for name in rows if name not in self.rows.get(part, {})]
-
-    def add(self, part: str, name: str, values: dict) -> None:
-        print(part, name, values, flush=True)
-        self.rows.setdefault(part, {})[name] = values
-        results = {f"{name}, {part}": {k: spread(v) if isinstance(v, list) else v for k, v in row.items()}
-                   for part, rows in self.rows.items() for name, row in rows.items()}
-        save(NAME, "depth, residual blocks and a small residual network at 28x28", results, data=self.fashion.name,
-             training=TRAINING, validation=VALIDATION, runs=self.rows)
+        super().__init__(NAME, "depth, residual blocks and a small residual network at 28x28", data=fashion.name,
+                         training=TRAINING, validation=VALIDATION)
 
 
 def train_tower(build: Callable[[], nn.Module], rate: float, examples: tuple, num_epochs: int, seed: int):
