@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.common import load, same_machine, save, spread
+from benchmarks.common import best_of, load, same_machine, save, spread
 from benchmarks.models import WithMirror, channels_last
 from shared import data
 from shared.batches import Batches, normalize, random_flip, random_shift
@@ -170,17 +170,13 @@ def accuracy(net: nn.Module, examples: tuple[Tensor, Tensor], two: Two, always: 
 def run_row(row: Row, two: Two) -> dict:
     """Best of its rates with the first seed; then all seeds with it."""
     first, *seeds = SEEDS
-    tried = {}
-    for rate in row.rates:
-        try:
-            net, seconds = train(row, rate, two, first)
-            tried[rate] = accuracy(net, two.validation, two, row.always), net, seconds
-        except RuntimeError as error:  # NonFiniteLoss: this rate is none
-            print("rate", rate, str(error).splitlines()[0], flush=True)
-    if not tried:
-        raise SystemExit("no rate came to an end")
-    rate = max(tried, key=lambda rate: tried[rate][0])
-    runs = [tried[rate][1:]] + [train(row, rate, two, seed) for seed in seeds]
+
+    def measure(rate: float) -> tuple:
+        net, seconds = train(row, rate, two, first)
+        return accuracy(net, two.validation, two, row.always), net, seconds
+
+    rate, (_, *best_run) = best_of(measure, row.rates)
+    runs = [best_run] + [train(row, rate, two, seed) for seed in seeds]
     nets = [net for net, _ in runs]
     on = {part: [accuracy(net, getattr(two, part), two, row.always) for net in nets]
           for part in ("fitting", "validation", "test")}

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from shared.devices import Timer, describe, get_device
+from shared.training import NonFiniteLoss
 
 RECORDS = Path(__file__).parent / "records"
 
@@ -47,6 +48,20 @@ def seconds_of(function: Callable[[], object], times: int = 300, warm_up: int = 
         for _ in range(times):
             function()
     return timer.seconds / times
+
+
+def best_of(measure: Callable[[float], tuple], rates: Iterable[float]) -> tuple[float, tuple]:
+    """The rate whose result begins with the largest score, and that result; where numbers overflow, a rate is none."""
+    tried = {}
+    for rate in rates:
+        try:
+            tried[rate] = measure(rate)
+        except NonFiniteLoss as error:
+            print("rate", rate, str(error).splitlines()[0], flush=True)
+    if not tried:
+        raise SystemExit("no rate came to an end")
+    rate = max(tried, key=lambda rate: tried[rate][0])
+    return rate, tried[rate]
 
 
 def spread(values: list[float]) -> dict:

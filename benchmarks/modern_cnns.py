@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks import common
+from benchmarks.common import best_of
 from benchmarks.models import channels_last
 from shared import data
 from shared.batches import Batches
@@ -245,19 +246,16 @@ class Runs(common.Runs):
 
 def short(runs: Runs) -> None:
     images, epochs = SHORT
+    first, *seeds = SEEDS
     for name in runs.missing("short", ROWS):
-        row, tried, first = ROWS[name], {}, SEEDS[0]
-        for rate in [runs.rows["short"][row.rate_of]["lr"]] if row.rate_of else RATES:
-            try:
-                net, seconds, _ = train(row.build, rate, runs.some(images), epochs, first)
-            except RuntimeError:  # NonFiniteLoss: this rate is none
-                continue
-            tried[rate] = accuracy(net, runs.validation), accuracy(net, runs.validation, 4), seconds
-        rate = max(tried, key=lambda rate: tried[rate][0])
-        got = [tried[rate]]
-        for seed in SEEDS[1:]:
-            net, seconds, _ = train(row.build, rate, runs.some(images), epochs, seed)
-            got.append((accuracy(net, runs.validation), accuracy(net, runs.validation, 4), seconds))
+        row = ROWS[name]
+
+        def measure(rate: float, seed: int = first, build: Callable = row.build) -> tuple:
+            net, seconds, _ = train(build, rate, runs.some(images), epochs, seed)
+            return accuracy(net, runs.validation), accuracy(net, runs.validation, 4), seconds
+
+        rate, got = best_of(measure, [runs.rows["short"][row.rate_of]["lr"]] if row.rate_of else RATES)
+        got = [got, *(measure(rate, seed) for seed in seeds)]
         values = dict(zip(("accuracy", "moved", "seconds"), map(list, zip(*got))))
         runs.add("short", name, {"lr": rate, **values})
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks import common
+from benchmarks.common import best_of
 from benchmarks.models import WithMirror, channels_last
 from benchmarks.quality import Residual as QualityResidual
 from benchmarks.quality import block as quality_block
@@ -197,28 +198,19 @@ def accuracy(net: nn.Module, examples: tuple) -> float:
     return evaluate(net, Batches(examples, 500, transforms=[channels_last])).accuracy
 
 
-def best(score: Callable[[float], float], rates: Sequence[float]) -> float:
-    """The rate with the best score; one at which numbers overflow is none."""
-    scores = {}
-    for rate in rates:
-        try:
-            scores[rate] = score(rate)
-        except RuntimeError:  # NonFiniteLoss
-            continue
-    print({rate: round(a, 3) for rate, a in scores.items()}, flush=True)
-    return max(scores, key=scores.get)
-
-
 def towers(part: str, name: str, build: Callable[[], nn.Module], rates: Sequence[float], num_epochs: int,
            runs: Runs) -> None:
-    """The best of the rates by the first seed, then all seeds with it."""
-    rate = best(lambda rate: accuracy(train_tower(build, rate, runs.few, num_epochs, SEEDS[0])[0], runs.validation),
-                rates)
-    got = []
-    for seed in SEEDS:
+    """The best of the rates by the first seed, then the other seeds with it."""
+    first, *seeds = SEEDS
+
+    def measure(rate: float, seed: int = first) -> tuple:
         net, seconds = train_tower(build, rate, runs.few, num_epochs, seed)
-        got.append((accuracy(net, runs.few), accuracy(net, runs.validation), seconds))
-    runs.add(part, name, {"lr": rate, **dict(zip(("training", "validation", "seconds"), map(list, zip(*got))))})
+        return accuracy(net, runs.validation), accuracy(net, runs.few), seconds
+
+    rate, got = best_of(measure, rates)
+    got = [got, *(measure(rate, seed) for seed in seeds)]
+    validation, training, seconds = map(list, zip(*got))
+    runs.add(part, name, {"lr": rate, "training": training, "validation": validation, "seconds": seconds})
 
 
 def depth(runs: Runs) -> None:
@@ -256,8 +248,9 @@ def small(runs: Runs) -> None:
     for name in runs.missing("small", SMALL):
         recipe, seeds = Recipe(**SMALL[name]), SEEDS[:1] if name in FASTER else SEEDS
         if not recipe.falling:
-            recipe = replace(recipe, rate=best(lambda rate: train_small(
-                replace(recipe, rate=rate), runs.few, runs.validation, SEEDS[0])[1], RATES))
+            rate, _ = best_of(lambda rate, recipe=recipe: train_small(
+                replace(recipe, rate=rate), runs.few, runs.validation, SEEDS[0])[1:], RATES)
+            recipe = replace(recipe, rate=rate)
         got = [train_small(recipe, runs.few, runs.validation, seed) for seed in seeds]
         runs.add("small", name, {"lr": recipe.rate,
                                  **dict(zip(("validation", "plain", "seconds"), map(list, zip(*got))))})

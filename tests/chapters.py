@@ -1,5 +1,6 @@
 """The chapters, contents and settings of the book, as the tests read them."""
 
+import ast
 import functools
 import re
 from pathlib import Path
@@ -36,6 +37,32 @@ def read(path):
 
 def code(path):
     return [c for c in read(path).cells if c.cell_type == "code"]
+
+
+def statements(chapter: str) -> list[ast.stmt]:
+    """All statements of a chapter's cells, but for the set-up cell, which is not plain Python."""
+    return [n for cell in code(path_of(chapter))[1:] for n in ast.parse(cell.source).body]
+
+
+def recorded_in(chapter: str, name: str = "recorded") -> dict:
+    """The dictionary of this name in a chapter, put together from the statements that write or extend it."""
+    found = {}
+    for n in statements(chapter):
+        target = n.targets[0] if isinstance(n, ast.Assign) else n.target if isinstance(n, ast.AugAssign) else None
+        if isinstance(target, ast.Name) and target.id == name and isinstance(n.value, ast.Dict):
+            found |= ast.literal_eval(n.value)
+    assert found, f"{chapter} has no dictionary {name}"
+    return found
+
+
+def defined_in(chapter: str, *assigned: str) -> dict:
+    """Imports, functions and classes of a chapter, executed, and the assignments to names that begin so."""
+    names: dict = {}
+    kept = [n for n in statements(chapter)
+            if isinstance(n, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))
+            or assigned and isinstance(n, (ast.Assign, ast.AugAssign)) and ast.unparse(n).startswith(assigned)]
+    exec(compile(ast.Module(kept, []), chapter, "exec"), names)
+    return names
 
 
 def tags(cell):

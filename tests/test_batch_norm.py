@@ -1,19 +1,15 @@
 """The program of chapter 19, and its numbers in the chapter."""
 
-import ast
-
 import pytest
 import torch
 
 from benchmarks import batch_norm
 from benchmarks.common import load
-from chapters import code, path_of
+from chapters import recorded_in
 
 
 def test_the_numbers_of_19_are_the_recorded_ones():
-    source = next(c.source for c in code(path_of("19_batch_norm")) if c.source.startswith("recorded = {"))
-    recorded = ast.literal_eval(ast.parse(source).body[0].value)
-    assert recorded == {name: tuple(round(row["accuracy"][k], 3) for k in ("median", "min", "max"))
+    assert recorded_in("19_batch_norm") == {name: tuple(round(row["accuracy"][k], 3) for k in ("median", "min", "max"))
                         for name, row in load("batch_norm")["results"].items()}
 
 

@@ -10,11 +10,10 @@ from torch.nn import functional as F
 
 from benchmarks import birds
 from benchmarks.common import load
-from chapters import code, path_of
+from chapters import code, path_of, recorded_in
 from shared import data, samples
 from shared.batches import Batches
 from shared.training import evaluate, fit
-from test_recorded_numbers import recorded_in
 
 CHAPTER = path_of("17_birds_and_airplanes")
 

@@ -1,6 +1,5 @@
 """Each erratum of chapter 15: the mistake does what the errata page says, and so does the mend."""
 
-import ast
 import json
 import shutil
 import sys
@@ -9,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from chapters import ROOT, code, path_of
+from chapters import ROOT
 from test_recorded_numbers import recorded_in
 
 
@@ -114,7 +113,6 @@ def test_the_gpu_of_the_chapter_is_the_recorded_one():
 
 
 def test_the_captured_graphs_of_the_chapter_are_the_recorded_ones():
-    source = next(c.source for c in code(path_of("15_devices")) if c.source.startswith("speed_ups = {"))
-    assert ast.literal_eval(source.split("=", 1)[1].strip()) == {
+    assert recorded_in("15_devices", "speed_ups") == {
         net: {name.split(": + ")[1]: digits(row["ratio"]["median"]) for name, row in results_of("gpu_training").items()
               if net in name and "float32" not in name} for net in ("LeNet", "GRU")}

@@ -1,24 +1,19 @@
 """The program of chapter 21, and its numbers in the chapter."""
 
-import ast
-
 import pytest
 import torch
 from torch import nn
 
 from benchmarks import inside_cnns
 from benchmarks.common import load
-from chapters import code, path_of
+from chapters import recorded_in
 
 
 def test_the_numbers_of_21_are_the_recorded_ones():
-    source = next(c.source for c in code(path_of("21_inside_cnns")) if c.source.startswith("recorded = {"))
-    recorded = ast.literal_eval(ast.parse(source).body[0].value)
     results = load("inside_cnns")["results"]
-    assert recorded == {name: tuple(round(results[name]["accuracy"][k], 3) for k in ("min", "max"))
+    assert recorded_in("21_inside_cnns") == {name: tuple(round(results[name]["accuracy"][k], 3) for k in ("min", "max"))
                         for name in inside_cnns.ROWS}
-    source = next(c.source for c in code(path_of("21_inside_cnns")) if c.source.startswith("recorded_last = {"))
-    last, row = ast.literal_eval(ast.parse(source).body[0].value), results["all parts, all pictures"]
+    last, row = recorded_in("21_inside_cnns", "recorded_last"), results["all parts, all pictures"]
     assert last == {"epochs": row["epochs"], "seconds of one thread": round(row["seconds"]["median"]),
                     "one view": round(row["accuracy"]["median"], 3), "six views": round(row["six views"]["median"], 3)}
 

@@ -1,57 +1,38 @@
 """AlexNet, VGG, NiN and GoogLeNet: the program that measures, and what chapter 18 shows of its record."""
 
-import ast
-import contextlib
-import io
-
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import modern_cnns
 from benchmarks.common import load
-from chapters import code, path_of
+from chapters import defined_in, recorded_in
 from shared import data
 
-CHAPTER = path_of("18_modern_cnns")
-
-
-def written(name: str) -> dict:
-    """A dictionary of the chapter, put together from the cells that write or extend it."""
-    found = {}
-    for cell in code(CHAPTER):
-        if cell.source.startswith((f"{name} = {{", f"{name} |= {{")):
-            found |= ast.literal_eval(ast.parse(cell.source).body[0].value)
-    return found
+CHAPTER = "18_modern_cnns"
 
 
 def test_what_the_chapter_shows_is_the_record():
     runs = load("modern_cnns")["settings"]["runs"]
-    assert written("short") == {
+    assert recorded_in(CHAPTER, "short") == {
         name: (row["lr"], *(round(5_000 * a) for a in (*row["accuracy"], *row["moved"])),
                round(sorted(row["seconds"])[1], 1))
         for name, row in runs["short"].items()}
 
 
-@pytest.fixture(scope="module")
-def chapter():
-    """The chapter's cells that build networks, executed."""
-    names = {}
-    for cell in code(CHAPTER):
-        source = cell.source
-        begins = ("import ", "def ", "class ", "FORMS", "CHANGES", "BLOCKS", "conv_arch")
-        if source.startswith(begins) and "%" not in source:
-            tree = ast.parse(source)
-            kept = [n for n in tree.body if isinstance(n, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))
-                    or isinstance(n, (ast.Assign, ast.AugAssign)) and ast.unparse(n).startswith(
-                        ("FORMS", "CHANGES", "BLOCKS", "Row", "conv_arch"))]
-            with contextlib.redirect_stdout(io.StringIO()):
-                exec(compile(ast.Module(kept, []), "chapter", "exec"), names)
-    return names
+def test_the_long_trainings_of_the_chapter_are_the_recorded_ones():
+    runs = load("modern_cnns")["settings"]["runs"]
+    rows = runs["long"] | {f"{name}, 8 passes": row for name, row in runs["longest"].items()}
+    assert recorded_in(CHAPTER, "long") == {
+        name: (*(round(10_000 * a) for a in (*row["accuracy"], *row["moved"])), round(sorted(row["seconds"])[1]))
+        for name, row in rows.items()}
+    assert recorded_in(CHAPTER, "curves") == {name: tuple(round(a, 3) for a in row["curves"][0])
+                                              for name, row in rows.items()}
 
 
 @pytest.mark.slow
-def test_the_networks_of_the_program_are_those_of_the_chapter(chapter):
+def test_the_networks_of_the_program_are_those_of_the_chapter():
+    chapter = defined_in(CHAPTER, "FORMS", "CHANGES", "BLOCKS", "Row", "conv_arch")
     theirs = chapter["FORMS"] | chapter["CHANGES"]
     assert set(theirs) == set(modern_cnns.ROWS)
     for name, row in modern_cnns.ROWS.items():

@@ -1,15 +1,7 @@
 """Numbers of a benchmark that a chapter shows are those of its record."""
 
-import ast
-
 from benchmarks.common import load
-from chapters import code, path_of
-
-
-def recorded_in(chapter: str, name: str = "recorded") -> dict:
-    """The dictionary of this name in a chapter."""
-    source = next(c.source for c in code(path_of(chapter)) if c.source.startswith(f"{name} = {{"))
-    return ast.literal_eval(ast.parse(source).body[0].value)
+from chapters import recorded_in
 
 
 def test_the_recipe_of_24_is_the_recorded_one():

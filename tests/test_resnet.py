@@ -1,23 +1,14 @@
 """Depth, blocks and the small residual network: the program that measures, and what chapter 20 shows of its record."""
 
-import ast
-import contextlib
-import io
-
 import pytest
 import torch
 
 from benchmarks import quality, resnet
 from benchmarks.common import load
-from chapters import code, path_of
+from chapters import defined_in, recorded_in
 from shared import data
 
-CHAPTER = path_of("20_resnet")
-
-
-def written(name: str) -> dict:
-    source = next(c.source for c in code(CHAPTER) if c.source.startswith(f"{name} = {{"))
-    return ast.literal_eval(ast.parse(source).body[0].value)
+CHAPTER = "20_resnet"
 
 
 def rounded(values: list[float]) -> tuple[float, ...]:
@@ -26,17 +17,17 @@ def rounded(values: list[float]) -> tuple[float, ...]:
 
 @pytest.mark.parametrize("name, part", [("deep", "depth"), ("blocks", "block")])
 def test_what_the_chapter_shows_of_towers_is_the_record(name, part):
-    assert written(name) == {row: (run["lr"], *rounded(run["training"]), *rounded(run["validation"]))
+    assert recorded_in(CHAPTER, name) == {row: (run["lr"], *rounded(run["training"]), *rounded(run["validation"]))
                              for row, run in load("resnet")["settings"]["runs"][part].items()}
 
 
 def test_what_the_chapter_shows_of_the_small_network_is_the_record():
     runs = load("resnet")["settings"]["runs"]["small"]
-    assert written("ablation") == {
+    assert recorded_in(CHAPTER, "ablation") == {
         row: (*rounded(run["plain"]), *rounded(run["validation"]),
               round(sorted(run["seconds"])[len(run["seconds"]) // 2], 1)) for row, run in runs.items()}
     best = load("quality")["results"]["small residual network"]
-    shown = written("quality")
+    shown = recorded_in(CHAPTER, "quality")
     for name, key, digits in (("test accuracy", "accuracy", 4), ("without the mirror image", "plain", 4),
                               ("seconds in all", "seconds", 0)):
         assert shown[name] == tuple(round(best[key][k], digits) for k in ("median", "min", "max"))
@@ -44,18 +35,10 @@ def test_what_the_chapter_shows_of_the_small_network_is_the_record():
 
 @pytest.fixture(scope="module")
 def chapter():
-    """The chapter's imports, functions and classes."""
-    names = {}
-    for cell in code(CHAPTER):
-        if "%" not in cell.source.replace("%}", ""):
-            kept = [n for n in ast.parse(cell.source).body
-                    if isinstance(n, (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef))]
-            with contextlib.redirect_stdout(io.StringIO()):
-                exec(compile(ast.Module(kept, []), "chapter", "exec"), names)
-    return names
+    return defined_in(CHAPTER)
 
 
-def same(ours, shown, names=None) -> bool:
+def same(ours, shown) -> bool:
     """The same function, with the same parameters in the same order, in both modes."""
     shown.load_state_dict(dict(zip(shown.state_dict(), ours.state_dict().values(), strict=True)))
     X = torch.rand(4, 1, 28, 28)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from benchmarks import common
+from shared.training import NonFiniteLoss
 
 
 @pytest.fixture
@@ -39,3 +40,18 @@ def test_rows_of_another_machine_are_not_mixed_in(records, monkeypatch):
 
 def test_without_a_record_nothing_is_of_this_machine():
     assert not common.same_machine(None)
+
+
+def test_the_best_rate_is_measured_once_and_one_that_overflows_is_none():
+    asked = []
+
+    def measure(rate):
+        asked.append(rate)
+        if rate > 1:
+            raise NonFiniteLoss("the loss is not finite")
+        return -abs(rate - .1), "the network of", rate
+
+    assert common.best_of(measure, (.01, .1, 1, 10)) == (.1, (0, "the network of", .1))
+    assert asked == [.01, .1, 1, 10]
+    with pytest.raises(SystemExit, match="no rate"):
+        common.best_of(measure, (10, 100))
