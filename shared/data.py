@@ -1,6 +1,7 @@
-"""The data sets of the book: licence, addresses, and the loaders for chapters.
+"""The data sets of the book: the loaders for chapters.
 
-Where they are looked for and how they are checked is in `shared.fetch`. What none of the places has
+Licences and addresses stand in `shared.catalogue`; where files are looked for and how they are checked, in
+`shared.fetch`. What none of the places has
 is replaced by a built-in sample. Every loader says in one line what it used and records it: ``.real``
 and ``.source``.
 """
@@ -23,11 +24,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from shared import sample_texts, samples
-from shared.fetch import File, Spec, Unusable, fingerprint, members, remembered, sources
+from shared import sample_texts, samples, tagged_words
+from shared.catalogue import SPECS
+from shared.fetch import Unusable, fingerprint, members, remembered, sources
 
 T = TypeVar("T")
 Files = dict[str, Path]
+Sentence = list[tuple[str, str]]
 
 FASHION_LABELS = ("t-shirt", "trouser", "pullover", "dress", "coat",
                   "sandal", "shirt", "sneaker", "bag", "ankle boot")
@@ -76,76 +79,18 @@ class Text(DataSet):
 
 
 @dataclass(frozen=True)
+class Tagged(DataSet):
+    """Sentences, lists of (word, tag) pairs, in three parts of whole texts each."""
+    train: list[Sentence]
+    validation: list[Sentence]
+    test: list[Sentence]
+
+
+@dataclass(frozen=True)
 class Tables(DataSet):
     """One table or two: ``train``, and ``test`` where the set has a second file."""
     train: pd.DataFrame
     test: pd.DataFrame | None = None
-
-
-# --------------------------------------------------------------------------- the data sets
-
-def _cifar_layouts(folder: Path) -> Iterator[Files]:
-    """CIFAR-10 also comes unpacked by torchvision, or as one folder of pictures per class."""
-    if (folder / "cifar-10-batches-py").is_dir():
-        yield {"batches": folder}
-    if (folder / "train").is_dir() and (folder / "test").is_dir():
-        yield {"pictures": folder}
-    for archive in sorted(folder.glob("*.zip")):
-        yield {"pictures": archive}
-
-
-_D2L = "http://d2l-data.s3-accelerate.amazonaws.com/"
-_DLWPT = "https://raw.githubusercontent.com/deep-learning-with-pytorch/dlwpt-code/master/data/p1ch4/"
-_FASHION = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-            "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/")
-
-
-def _fashion_file(name: str, sha256: str) -> File:
-    return File(name, sha256, tuple(mirror + name for mirror in _FASHION))
-
-
-SPECS: dict[str, Spec] = {
-    "fashion-mnist": Spec("Fashion-MNIST", "fashion-mnist", "MIT, Zalando Research", (
-        _fashion_file("train-images-idx3-ubyte.gz",
-                      "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
-        _fashion_file("train-labels-idx1-ubyte.gz",
-                      "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
-        _fashion_file("t10k-images-idx3-ubyte.gz",
-                      "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
-        _fashion_file("t10k-labels-idx1-ubyte.gz",
-                      "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"))),
-    "cifar10": Spec("CIFAR-10", "cifar10", "research use, Krizhevsky 2009", (
-        File("cifar-10-python.tar.gz",
-             "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
-             ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",)),), _cifar_layouts),
-    "fra-eng": Spec("English-French sentence pairs", "fra-eng", "CC BY 2.0 FR, Tatoeba", (
-        File("fra.txt", "0bb85dbaa1c896844649094d7eaf2e34bee34e84fe362b26ce7e8f2e12aae104",
-             (_D2L + "fra-eng.zip",), "sha1:94646ad1522d915e7b0f9296181140edcf86a4f5",
-             "fra-eng/fra.txt"),)),
-    "time-machine": Spec("The Time Machine", "timemachine", "public domain", (
-        File("timemachine.txt", "8424dbd9532ac81f7e5f0b6add90e6952baea29158309d7d1bf3884f4e12c516",
-             (_D2L + "timemachine.txt",)),)),
-    "pride-and-prejudice": Spec("Pride and Prejudice", "pride-and-prejudice",
-                                "Project Gutenberg licence, in the file", (
-        File("1342-0.txt", "c96e628c6f84bf45d3cee2c2da66166ccbeda328ecb76bb9b2ab1bc91961d0d1",
-             (_DLWPT + "jane-austen/1342-0.txt",
-              "https://www.gutenberg.org/files/1342/1342-0.txt")),)),
-    "house-prices": Spec("Ames house prices", "house-prices", "De Cock 2011, competition terms", (
-        File("kaggle_house_pred_train.csv",
-             "1e18addf81e5e4d347cc17ee6075bbe4a42b7fa26b9e5b063e8f692a5f929d41",
-             (_D2L + "kaggle_house_pred_train.csv",)),
-        File("kaggle_house_pred_test.csv",
-             "8fdd3d829d4d986b58f845c9553b225e67dd8383624d90fb6ca1d4bed5798c1e",
-             (_D2L + "kaggle_house_pred_test.csv",)))),
-    "wine": Spec("white wine quality", "wine", "CC BY 4.0, UCI, Cortez et al. 2009", (
-        File("winequality-white.csv",
-             "76c3f809815c17c07212622f776311faeb31e87610d52c26d87d6e361b169836",
-             ("https://archive.ics.uci.edu/ml/machine-learning-databases/wine-quality/"
-              "winequality-white.csv", _DLWPT + "tabular-wine/winequality-white.csv")),)),
-    "bikes": Spec("bike rentals by the hour", "bikes", "CC BY 4.0, UCI, Fanaee-T and Gama 2013", (
-        File("hour-fixed.csv", "ae5b1b828676fb7696ebfd838f105c71cda9c867aa752f75eed6fa6d0eacf991",
-             (_DLWPT + "bike-sharing-dataset/hour-fixed.csv",)),)),
-}
 
 
 # ------------------------------------------------------------------------------ the loaders
@@ -323,6 +268,21 @@ def time_machine() -> Text:
 def pride_and_prejudice() -> Text:
     """Jane Austen, Pride and Prejudice, plain text with curly quotes and _emphasis_."""
     return _text("pride-and-prejudice", sample_texts.novel)
+
+
+def brown() -> Tagged:
+    """Half a thousand American texts of 1961, each word with one of the twelve parts of speech of
+    `shared.tagged_words.TAGS`: eight texts of every ten for training, one for choosing, one for the test."""
+    (file,) = SPECS["brown"].files
+
+    def read(paths: Files) -> tuple[list[Sentence], ...]:
+        return tagged_words.split(tagged_words.read(paths[file.name]))
+
+    def sample() -> tuple[list[Sentence], ...]:
+        return tagged_words.split(sample_texts.tagged())
+
+    title, source, parts = _load("brown", read, sample)
+    return Tagged(title, source, *parts)
 
 
 def _tables(name: str, sample: Callable[[], tuple[pd.DataFrame, ...]], **options) -> Tables:

@@ -1,4 +1,4 @@
-"""Built-in stand-ins for texts: pairs of sentences from a small grammar, a story, a novel.
+"""Built-in stand-ins for texts: pairs of sentences from a small grammar, a story, a novel, words with their tags.
 
 Deterministic, written here; like the pictures and tables of `samples`, they are not the real thing.
 """
@@ -130,3 +130,41 @@ def novel(seed: int = 1, characters: int = 250_000) -> str:
         parts.append(_wrap(f"“{said},” said {_WHO[rng.integers(len(_WHO))]}. {_sentence(rng)}"))
         length += len(parts[-1])
     return "\n\n".join(parts) + "\n"
+
+
+# ------------------------------------------------------------------------------ tagged words
+
+_TAGGED = {"DET": ("the", "a", "this", "every", "some"), "ADJ": ("old", "light", "green", "quiet", "open", "slow"),
+           "NOUN": ("watch", "book", "light", "walk", "clock", "garden", "plan", "play", "window", "answer"),
+           "VERB": ("watch", "book", "light", "walk", "open", "plan", "play", "answer", "carry", "mend"),
+           "PRON": ("they", "we", "you", "I"), "ADV": ("slowly", "often", "there", "well"),
+           "ADP": ("in", "of", "near", "after"), "NUM": ("two", "seven", "1961"), "CONJ": ("and", "but", "or")}
+_ENDINGS = {"NOUN": ("ness", "tion", "er"), "VERB": ("ize", "en"), "ADJ": ("ish", "ous"), "ADV": ("ly",)}
+_SYLLABLES = ("bar", "lo", "mir", "ten", "ga", "sol", "dri", "pun")
+
+
+def tagged(seed: int = 0, texts: int = 30, sentences: int = 80) -> list[list[list[tuple[str, str]]]]:
+    """Texts of sentences of (word, tag) pairs from a small grammar. Some words have two tags, and only what stands
+    beside them tells which; one word in ten is made of syllables and an ending, so that most of these are rare."""
+    rng = np.random.default_rng(seed)
+
+    def word(tag: str) -> tuple[str, str]:
+        if tag in _ENDINGS and rng.random() < .15:
+            made = "".join(_SYLLABLES[rng.integers(8)] for _ in range(rng.integers(2, 4)))
+            return made + _ENDINGS[tag][rng.integers(len(_ENDINGS[tag]))], tag
+        return _TAGGED[tag][rng.integers(len(_TAGGED[tag]))], tag
+
+    def noun_group() -> list[str]:
+        kind = rng.integers(6)
+        return [["PRON"], ["DET", "NOUN"], ["DET", "ADJ", "NOUN"], ["NUM", "NOUN"], ["NOUN"], ["ADJ", "NOUN"]][kind]
+
+    def clause() -> list[str]:
+        tags = noun_group() + ["ADV"] * (rng.random() < .2) + ["VERB"]
+        tags += noun_group() if rng.random() < .7 else ["ADV"]
+        return tags + (["ADP", *noun_group()] if rng.random() < .4 else [])
+
+    def sentence() -> list[tuple[str, str]]:
+        tags = clause() + (["CONJ", *clause()] if rng.random() < .4 else [])
+        return [word(tag) for tag in tags] + [(".", ".")]
+
+    return [[sentence() for _ in range(sentences)] for _ in range(texts)]

@@ -25,7 +25,7 @@ from shared import data, fetch, samples
 from test_fetch import make_tar, make_zip, sha
 
 LOADERS = (data.fashion_mnist, data.cifar10, data.fra_eng, data.time_machine, data.house_prices, data.wine,
-           data.bikes, data.pride_and_prejudice)
+           data.bikes, data.pride_and_prejudice, data.brown)
 
 
 def check_shape(loaded):
