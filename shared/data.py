@@ -1,9 +1,8 @@
 """The data sets of the book: the loaders for chapters.
 
-Licences and addresses stand in `shared.catalogue`; where files are looked for and how they are checked, in
-`shared.fetch`. What none of the places has
-is replaced by a built-in sample. Every loader says in one line what it used and records it: ``.real``
-and ``.source``.
+Licences and addresses stand in `shared.catalogue`; where files are looked for and how they are
+checked, in `shared.fetch`. What none of the places has is replaced by a built-in sample. Every loader
+says in one line what it used and records it: ``.real`` and ``.source``.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ from torch import Tensor
 from shared import sample_texts, samples, tagged_words
 from shared.catalogue import SPECS
 from shared.fetch import Unusable, fingerprint, members, remembered, sources
+from shared.tagged_words import Sentence
 
 T = TypeVar("T")
 Files = dict[str, Path]
-Sentence = list[tuple[str, str]]
 
 FASHION_LABELS = ("t-shirt", "trouser", "pullover", "dress", "coat",
                   "sandal", "shirt", "sneaker", "bag", "ankle boot")
