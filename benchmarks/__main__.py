@@ -12,7 +12,7 @@ from benchmarks import report
 
 PROGRAMS = {"speed": ("feeding", "scale", "characters"),
             "accuracy": ("fashion_mnist", "lenet_ablation", "quality", "birds", "modern_cnns", "batch_norm",
-                         "resnet", "inside_cnns", "translation"),
+                         "resnet", "inside_cnns", "recurrent", "gates", "gate_variants", "translation"),
             "gpu": ("devices", "gpu_training", "cifar10")}
 
 if __name__ == "__main__":

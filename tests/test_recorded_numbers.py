@@ -18,3 +18,35 @@ def test_the_textbooks_network_of_11_is_the_recorded_one():
             for how in ("SGD", "Adam") for what, start in (("none", "no dropout"), ("dropout", "dropout"))}
     assert recorded_in("11_dropout") == {key: tuple(round(row[k], 3) for k in ("median", "min", "max"))
                                          for key, row in rows.items()}
+
+
+def three(row):
+    return tuple(round(row[k], 2) for k in ("median", "min", "max"))
+
+
+def test_the_games_of_25_are_the_recorded_ones():
+    record, shown = load("gates")["results"], recorded_in("25_gated_rnns")
+    assert shown == {name: three(record[name]["score"]) for name in shown} and len(shown) == 15
+
+
+def test_the_variants_of_25_are_the_recorded_ones():
+    record = load("gate_variants")["results"]
+    assert recorded_in("25_gated_rnns", "variants") == {name: three(row["test"]) for name, row in record.items()}
+
+
+def test_the_whole_book_in_25_is_the_recorded_one():
+    record, shown = load("recurrent")["results"], recorded_in("25_gated_rnns", "whole_book")
+    parts = "60 seconds", "equal parameters"
+    assert {f"{name}, {part}" for name in ("RNN", "GRU", "LSTM") for part in parts} < set(shown)
+    assert shown == {name: tuple(round(record[name]["test"][k], 3) for k in ("median", "min", "max"))
+                     for name in shown}
+
+
+def test_the_layers_of_26_are_the_recorded_ones():
+    record, shown = load("recurrent")["results"], recorded_in("26_deep_and_bidirectional_rnns")
+    long = {"same weights": "layers of equal parameters", "30 seconds": "layers in 30 seconds",
+            "2 layers": "two layers"}
+    for name, row in shown.items():
+        part, what = name.split(", ")
+        found = record[f"{what}, {long[part]}"]
+        assert row == (round(found["seconds"]["median"]), *three(found["test"])), name
