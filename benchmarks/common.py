@@ -97,6 +97,12 @@ def save(name: str, question: str, results: dict, **settings) -> None:
         print("  ", key, _short(value))
 
 
+def add_row(name: str, question: str, row: str, values: dict, **settings) -> None:
+    """One row more in a record that a program writes row by row, or the same row anew."""
+    record = load(name)
+    save(name, question, (record["results"] if record else {}) | {row: values}, **settings)
+
+
 class Runs:
     """The runs of a program with several parts, ``{part: {row: values}}``, written down after each row: a program that
     was stopped goes on where it was, if its record is of this machine."""

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
-from benchmarks.common import load, save, spread
+from benchmarks.characters import perplexity, step
+from benchmarks.common import add_row, spread
 from shared import data
 from shared.text import SeqDataLoader, Vocab, letters_only, split_corpus
 from shared.training import cosine
@@ -109,13 +109,8 @@ def learn(row: str, rate: float, seed: int, parts, vocab_size: int) -> tuple[flo
             optimizer.param_groups[0]["lr"] = rate * factor(n / total)
             scores, (H, C) = net(X, state)
             state, n = (H.detach(), C.detach()), n + 1
-            loss = F.cross_entropy(scores.flatten(0, 1), y.T.flatten())
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            optimizer.step()
-    with torch.no_grad():
-        return tuple(F.cross_entropy(net(part[None, :-1])[0][:, 0], part[1:]).exp().item() for part in parts[1:])
+            step(scores, y, optimizer, list(net.parameters()))
+    return tuple(perplexity(net, part) for part in parts[1:])
 
 
 def search(row: str, parts, vocab_size: int) -> tuple[float, list]:
@@ -138,9 +133,8 @@ def main(rows: Sequence[str] = ()):
     for row in rows or ROWS:
         rate, tried = search(row, parts, len(vocab))
         tests = [learn(row, rate, seed, parts, len(vocab))[1] for seed in SEEDS]
-        results = load("gate_variants")["results"] if load("gate_variants") else {}
-        results[row] = {"rate": rate, "test": spread(tests), "tried": tried}
-        save("gate_variants", "LSTM and GRU with one part changed", results, data=book.name, epochs=EPOCHS, rates=RATES)
+        add_row("gate_variants", "LSTM and GRU with one part changed", row,
+                {"rate": rate, "test": spread(tests), "tried": tried}, data=book.name, epochs=EPOCHS, rates=RATES)
 
 
 if __name__ == "__main__":

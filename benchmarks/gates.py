@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from benchmarks.common import load, save, spread
+from benchmarks.common import add_row, load, spread
 
 DISTANCES = {"copying": (10, 30), "adding": (20, 60)}
 RATES = (.001, .003, .01, .03)
@@ -40,15 +40,13 @@ def make(name: str, num_inputs: int) -> nn.Module:
         if relu or "orthogonal" in name:
             nn.init.zeros_(layer.bias_ih_l0), nn.init.zeros_(layer.bias_hh_l0)
         return layer
-    if name.startswith("GRU"):
-        layer, size, gate = nn.GRU(num_inputs, 39), 39, 1
-    else:
-        layer, size, gate = nn.LSTM(num_inputs, 34), 34, 1
+    layer = nn.GRU(num_inputs, 39) if name.startswith("GRU") else nn.LSTM(num_inputs, 34)
     if "bias" in name:
+        size = layer.hidden_size
         with torch.no_grad():
             layer.bias_hh_l0.zero_()
             layer.bias_ih_l0.zero_()
-            layer.bias_ih_l0[gate * size:(gate + 1) * size] = float(name.split()[-1])
+            layer.bias_ih_l0[size:2 * size] = float(name.split()[-1])  # the second part: update or forget gate
     return layer
 
 
@@ -104,9 +102,8 @@ LONGER = ("adding", 60, "RNN identity")
 
 
 def write(row: str, rate: float, runs: list, **more) -> None:
-    results = load("gates")["results"] if load("gates") else {}
-    results[row] = {"rate": rate, "score": spread([r[1] for r in runs]), **more}
-    save("gates", "Copying and adding over a distance", results, updates=UPDATES, batch=BATCH, rates=RATES)
+    add_row("gates", "Copying and adding over a distance", row,
+            {"rate": rate, "score": spread([r[1] for r in runs]), **more}, updates=UPDATES, batch=BATCH, rates=RATES)
 
 
 def main(arguments: Sequence[str] = ()):

@@ -55,6 +55,11 @@ def recorded_in(chapter: str, name: str = "recorded") -> dict:
     return found
 
 
+def three(row: dict, digits: int = 2) -> tuple:
+    """Median, smallest and largest of a record's spread, as chapters show them."""
+    return tuple(round(row[k], digits) for k in ("median", "min", "max"))
+
+
 def defined_in(chapter: str, *assigned: str) -> dict:
     """Imports, functions and classes of a chapter, executed, and the assignments to names that begin so."""
     names: dict = {}

@@ -5,12 +5,12 @@ import torch
 
 from benchmarks import batch_norm
 from benchmarks.common import load
-from chapters import recorded_in
+from chapters import recorded_in, three
 
 
 def test_the_numbers_of_19_are_the_recorded_ones():
-    assert recorded_in("19_batch_norm") == {name: tuple(round(row["accuracy"][k], 3) for k in ("median", "min", "max"))
-                        for name, row in load("batch_norm")["results"].items()}
+    assert recorded_in("19_batch_norm") == {name: three(row["accuracy"], 3)
+                                            for name, row in load("batch_norm")["results"].items()}
 
 
 @pytest.mark.parametrize("name", batch_norm.ROWS)

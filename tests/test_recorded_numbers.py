@@ -1,13 +1,12 @@
 """Numbers of a benchmark that a chapter shows are those of its record."""
 
 from benchmarks.common import load
-from chapters import recorded_in
+from chapters import recorded_in, three
 
 
 def test_the_recipe_of_24_is_the_recorded_one():
     record = load("recipe")["results"]
-    rows = [tuple(round(row["choose"][k], 2) for k in ("median", "min", "max"))
-            for row in record.values() if "choose" in row]
+    rows = [three(row["choose"]) for row in record.values() if "choose" in row]
     assert list(recorded_in("24_rnn").values()) == rows
 
 
@@ -16,12 +15,7 @@ def test_the_textbooks_network_of_11_is_the_recorded_one():
     rows = {(how, what): next(r["accuracy"] for name, r in record.items() if name.startswith(f"MLP 256-256, {start}")
                               and how in name)
             for how in ("SGD", "Adam") for what, start in (("none", "no dropout"), ("dropout", "dropout"))}
-    assert recorded_in("11_dropout") == {key: tuple(round(row[k], 3) for k in ("median", "min", "max"))
-                                         for key, row in rows.items()}
-
-
-def three(row):
-    return tuple(round(row[k], 2) for k in ("median", "min", "max"))
+    assert recorded_in("11_dropout") == {key: three(row, 3) for key, row in rows.items()}
 
 
 def test_the_games_of_25_are_the_recorded_ones():
@@ -38,8 +32,7 @@ def test_the_whole_book_in_25_is_the_recorded_one():
     record, shown = load("recurrent")["results"], recorded_in("25_gated_rnns", "whole_book")
     parts = "60 seconds", "equal parameters"
     assert {f"{name}, {part}" for name in ("RNN", "GRU", "LSTM") for part in parts} < set(shown)
-    assert shown == {name: tuple(round(record[name]["test"][k], 3) for k in ("median", "min", "max"))
-                     for name in shown}
+    assert shown == {name: three(record[name]["test"], 3) for name in shown}
 
 
 def test_the_layers_of_26_are_the_recorded_ones():

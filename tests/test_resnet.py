@@ -5,7 +5,7 @@ import torch
 
 from benchmarks import quality, resnet
 from benchmarks.common import load
-from chapters import defined_in, recorded_in
+from chapters import defined_in, recorded_in, three
 from shared import data
 
 CHAPTER = "20_resnet"
@@ -30,7 +30,7 @@ def test_what_the_chapter_shows_of_the_small_network_is_the_record():
     shown = recorded_in(CHAPTER, "quality")
     for name, key, digits in (("test accuracy", "accuracy", 4), ("without the mirror image", "plain", 4),
                               ("seconds in all", "seconds", 0)):
-        assert shown[name] == tuple(round(best[key][k], digits) for k in ("median", "min", "max"))
+        assert shown[name] == three(best[key], digits)
 
 
 @pytest.fixture(scope="module")

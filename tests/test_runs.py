@@ -38,6 +38,13 @@ def test_rows_of_another_machine_are_not_mixed_in(records, monkeypatch):
         common.recorded_here("tried")
 
 
+def test_a_row_more_leaves_the_others_and_replaces_its_like(records):
+    for row, score in ("a", 1), ("b", 2), ("a", 3):
+        common.add_row("tried", "what is tried", row, {"score": score}, data="none")
+    assert common.load("tried")["results"] == {"a": {"score": 3}, "b": {"score": 2}}
+    assert common.load("tried")["settings"] == {"data": "none"}
+
+
 def test_without_a_record_nothing_is_of_this_machine():
     assert not common.same_machine(None)
 
