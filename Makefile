@@ -3,6 +3,7 @@
 # make test-quick   while writing: style, tests of the helper and of the notebooks' form, about a minute
 # make test-lowest, make test-colab   make test with the lowest versions, and with those of Google Colab
 # make test-live    the chapters as a reader runs them: live curves, sliders
+# make test-rounding   the chapters with gradients that are off in their last digit: does a claim hang on chance?
 # make record  run a notebook, store its outputs (-j2: two at a time)
 # make pin     after a commit that changed shared/: the set-up cells install that commit
 # make lint, make coverage, make links, make mutants   style; lines without a test; do links lead somewhere;
@@ -29,7 +30,7 @@ python = $(firstword $(shell python$(1) -c "import sys; print(sys.executable)" 2
     $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python) $(PYTHON))
 
 .PHONY: book lab setup setup-test cards site links lint test test-unit test-notebooks test-quick test-lowest \
-    test-colab test-site test-live coverage mutants record script pin address bench bench-accuracy bench-gpu bench-d2l clean
+    test-colab test-site test-live test-rounding coverage mutants record script pin address bench bench-accuracy bench-gpu bench-d2l clean
 
 book: setup site
 	@echo
@@ -55,6 +56,9 @@ cards:
 	$(BIN)/python tools/cards.py
 	$(BIN)/python tools/road.py
 	$(BIN)/python tools/glossary.py
+	$(BIN)/python tools/questions.py
+	$(BIN)/jupyter nbconvert --log-level WARN --to script --config tools/export_config.py \
+	    --TemplateExporter.exclude_markdown=True --output-dir book/_static/code notebooks/*.ipynb
 
 site: setup cards
 	$(BIN)/jupyter-book build . -W --keep-going --quiet --all
@@ -104,6 +108,10 @@ $(NPM)/.installed: Makefile
 # The chapters as a reader runs them, with live curves and sliders: a quarter of an hour.
 test-live: setup-test
 	$(ALL_THREADS) $(BIN)/python -m pytest -rA tests/live
+
+# What another processor does to a training: tests/rounding/sitecustomize.py. Half an hour.
+test-rounding: setup-test
+	PYTHONPATH=$(CURDIR)/tests/rounding $(CHECK) $(NBVAL) $(if $(filter command line,$(origin NB)),$(NB),notebooks)
 
 # Which lines of the helper does no test of the helper run?
 coverage: setup-test

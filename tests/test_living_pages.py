@@ -7,7 +7,8 @@ import pytest
 import cards as cards_tool
 import glossary as glossary_tool
 import road as road_tool
-from chapters import NOTEBOOKS, ROOT, anchors, parts, path_of, prose, read
+from chapters import CONFIG, NOTEBOOKS, ROOT, anchors, parts, path_of, prose, read
+from shared import __version__
 
 BOOK = ROOT / "book"
 CHAPTERS = [p.stem for p in NOTEBOOKS]
@@ -116,6 +117,7 @@ def test_definitions_reach_every_page_as_plain_text(tmp_path, monkeypatch):
     glossary_tool.main()
     script = (tmp_path / "glossary.js").read_text(encoding="utf-8")
     assert all(f'"{term["term"]}": ["' in script for term in terms())
+    assert f'window.book = {{"version": "{__version__}", "repository": "{CONFIG["repository"]["url"]}"}}' in script
     assert glossary_tool.plain("the *sum* of `x` ([08](a.ipynb)), $x^2$") == "the sum of x (08), x^2"
 
 

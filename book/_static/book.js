@@ -54,3 +54,35 @@ window.addEventListener("load", () => {
     }
   }
 });
+
+// Beside the notebook, the menu of downloads offers the chapter's code as one file.
+window.addEventListener("load", () => {
+  const notebook = document.querySelector("a.btn-download-source-button[href*='/notebooks/']");
+  if (!notebook) return;
+  const chapter = notebook.getAttribute("href").match(/(\w+)\.ipynb$/)[1];
+  const entry = notebook.closest("li").cloneNode(true);
+  const link = entry.querySelector("a");
+  link.href = `${document.documentElement.dataset.content_root || "../"}_static/code/${chapter}.py`;
+  link.title = "Download the code only";
+  link.className = "btn btn-sm btn-download-code-button dropdown-item";
+  link.querySelector(".btn__text-container").textContent = ".py, code only";
+  notebook.closest("li").after(entry);
+});
+
+// Each section of a chapter can be asked about: the form of the repository, with page, section and version filled in.
+window.addEventListener("load", () => {
+  const chapter = (location.pathname.match(/notebooks\/(\w+)\.html$/) || [])[1];
+  if (!chapter || !window.book) return;
+  for (const heading of document.querySelectorAll(".bd-article section > h2, .bd-article section > h3")) {
+    const section = heading.firstChild.textContent.trim();
+    const filled = new URLSearchParams({template: "question.yml", title: `${chapter}, ${section}: `, page: chapter,
+                                        section, version: window.book.version});
+    const link = document.createElement("a");
+    link.className = "ask";
+    link.href = `${window.book.repository}/issues/new?${filled}`;
+    link.textContent = "ask";
+    link.title = "Ask about this section";
+    link.setAttribute("aria-label", `ask about the section ${section}`);
+    heading.append(link);
+  }
+});

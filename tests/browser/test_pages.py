@@ -1,8 +1,13 @@
 """Every page of the book in a real browser: it opens, it can be read, by everybody, on every screen."""
 
-import pytest
+import ast
+from urllib.parse import parse_qs, urlparse
 
-from chapters import pages
+import pytest
+import yaml
+
+from chapters import ROOT, pages
+from shared import __version__
 
 every = pytest.mark.parametrize("name", pages())
 SERIOUS = ("serious", "critical")
@@ -116,6 +121,33 @@ def test_all_terms_lead_to_an_entry_of_the_glossary(open_page, site):
     page = open_page(f"{site}/notebooks/31_attention.html")
     targets = page.locator("a.term").evaluate_all("links => links.map(a => a.hash.slice(1))")
     assert targets and set(targets) <= ids and len(set(targets)) == len(targets), "each once"
+
+
+def test_every_section_can_be_asked_about(open_page, site):
+    page = open_page(f"{site}/notebooks/09_mlp.html")
+    headings = page.locator(".bd-article section > h2, .bd-article section > h3")
+    links = page.locator("a.ask")
+    assert links.count() == headings.count() > 10
+    assert page.evaluate("getComputedStyle(document.querySelector('a.ask')).opacity") == "0"
+    links.first.focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate("getComputedStyle(document.querySelector('a.ask')).opacity") == "1"
+    sent = parse_qs(urlparse(links.first.get_attribute("href")).query)
+    title = page.evaluate("document.querySelector('.bd-article section > h2').firstChild.textContent")
+    assert sent["page"] == ["09_mlp"] and sent["section"] == [title] and sent["version"] == [__version__]
+    form = yaml.safe_load((ROOT / ".github" / "ISSUE_TEMPLATE" / sent["template"][0]).read_text(encoding="utf-8"))
+    assert {"page", "section", "version"} <= {part["id"] for part in form["body"]}, "the form has what is filled in"
+
+
+def test_the_code_of_a_chapter_is_one_file(open_page, site):
+    page = open_page(f"{site}/notebooks/09_mlp.html")
+    page.get_by_label("Download this page").first.click()
+    link = page.locator("a.btn-download-code-button:visible")
+    assert link.inner_text().strip() == ".py, code only"
+    code = page.request.get(link.evaluate("a => a.href")).text()
+    ast.parse(code)
+    assert code.count("\n# In[") > 50 and "Question 1." not in code, "all cells, and no prose"
 
 
 def test_a_chapter_on_the_map_is_a_link(open_page, site):
