@@ -24,6 +24,15 @@ _FASHION = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
             "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/")
 
 
+_TREEBANK = "https://nlp.stanford.edu/sentiment/trainDevTestTrees_PTB.zip"
+_TREEBANK_HASH = "sha256:5c613a4f673fc74097d523a2c83f38e0cc462984d847b82c7aaf36b01cbbbfcc"
+_GENSIM = "https://raw.githubusercontent.com/piskvorky/gensim/develop/gensim/test/test_data/"
+
+
+def _tree_file(name: str, sha256: str) -> File:
+    return File(name, sha256, (_TREEBANK,), _TREEBANK_HASH, f"trees/{name}")
+
+
 def _fashion_file(name: str, sha256: str) -> File:
     return File(name, sha256, tuple(mirror + name for mirror in _FASHION))
 
@@ -72,4 +81,16 @@ SPECS: dict[str, Spec] = {
     "brown": Spec("the Brown corpus", "brown", "non-commercial use, Francis and Kucera 1961", (
         File("brown.zip", "9b275f9b3b95d7bd66ccfb7cd259f445a13bbe5d1f4107aba09fd3e8364bafa6",
              ("https://raw.githubusercontent.com/nltk/nltk_data/gh-pages/packages/corpora/brown.zip",)),)),
+    "sst": Spec("the Stanford Sentiment Treebank", "sst", "for research, Socher et al. 2013", (
+        _tree_file("train.txt", "e2f3f41b0b1e6d4dddc0effe3bfc2d27ed8928079aa9a03d652311614fc5feb7"),
+        _tree_file("dev.txt", "0e9336aed6e4730e19f58d00a77b3f0297efdb755f7b5e598c98a05e3f97ea40"),
+        _tree_file("test.txt", "6e54806dee95cf80cd918e7dfb3f6770f6df24bf826f289a4d1f709e1c8f6761"))),
+    "word-tests": Spec("tests of words", "word-tests", "none stated; Finkelstein et al. 2002, Hill et al. 2015, "
+                       "Mikolov et al. 2013, as in the test data of gensim", (
+        File("wordsim353.tsv", "f92a022fc2537793a15bc3a8c162ebcd74990e033a228bb6388cb71e4c0b1e1d",
+             (_GENSIM + "wordsim353.tsv",)),
+        File("simlex999.txt", "d5e0501971478a511430ee880bd0121e94ac701ba86d90544d83e6d2ba3db05d",
+             (_GENSIM + "simlex999.txt",)),
+        File("questions-words.txt", "8c29b3332afc46f3fb8be04cb5297bf96f39aa7131272dff57869b4485b22a36",
+             (_GENSIM + "questions-words.txt",)))),
 }

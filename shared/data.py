@@ -23,10 +23,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from shared import sample_texts, samples, tagged_words
+from shared import judgements, sample_texts, samples, tagged_words, trees
 from shared.catalogue import SPECS
 from shared.fetch import Unusable, fingerprint, members, remembered, sources
+from shared.judgements import Analogy, Judged
 from shared.tagged_words import Sentence
+from shared.trees import Tree
 
 T = TypeVar("T")
 Files = dict[str, Path]
@@ -83,6 +85,23 @@ class Tagged(DataSet):
     train: list[Sentence]
     validation: list[Sentence]
     test: list[Sentence]
+
+
+@dataclass(frozen=True)
+class Treebank(DataSet):
+    """Sentences as trees, every node with a label from 0, very negative, to 4, very positive."""
+    train: list[Tree]
+    validation: list[Tree]
+    test: list[Tree]
+
+
+@dataclass(frozen=True)
+class WordTests(DataSet):
+    """Pairs of words with the mean of what people said, 0 to 10: how related the two are (``wordsim``), how similar
+    (``simlex``); and by section, analogies: the first word is to the second as the third to the fourth."""
+    wordsim: list[Judged]
+    simlex: list[Judged]
+    analogies: dict[str, list[Analogy]]
 
 
 @dataclass(frozen=True)
@@ -282,6 +301,27 @@ def brown() -> Tagged:
 
     title, source, parts = _load("brown", read, sample)
     return Tagged(title, source, *parts)
+
+
+def sst() -> Treebank:
+    """Sentences from film reviews (Socher et al. 2013): 8,544 trees for training, 1,101, 2,210, split as published."""
+    def read(paths: Files) -> tuple[list[Tree], ...]:
+        return tuple(trees.parse(paths[file.name].read_text(encoding="utf-8")) for file in SPECS["sst"].files)
+
+    title, source, parts = _load("sst", read, sample_texts.treebank)
+    return Treebank(title, source, *parts)
+
+
+def word_tests() -> WordTests:
+    """WordSim-353, SimLex-999 and the 19,544 analogies of Mikolov et al. 2013, capitals as in the files."""
+    readers = judgements.pairs, judgements.pairs, judgements.analogies
+
+    def read(paths: Files) -> tuple:
+        return tuple(reader(paths[file.name].read_text(encoding="utf-8"))
+                     for reader, file in zip(readers, SPECS["word-tests"].files))
+
+    title, source, parts = _load("word-tests", read, sample_texts.judged)
+    return WordTests(title, source, *parts)
 
 
 def _tables(name: str, sample: Callable[[], tuple[pd.DataFrame, ...]], **options) -> Tables:

@@ -1,4 +1,5 @@
-"""Built-in stand-ins for texts: pairs of sentences from a small grammar, a story, a novel, words with their tags.
+"""Built-in stand-ins for texts: pairs of sentences from a small grammar, a story, a novel, words with their tags,
+trees with sentiments, tests of words.
 
 Deterministic, written here; like the pictures and tables of `samples`, they are not the real thing.
 """
@@ -6,8 +7,13 @@ Deterministic, written here; like the pictures and tables of `samples`, they are
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 
 import numpy as np
+
+from shared.judgements import Analogy, Judged
+from shared.tagged_words import split
+from shared.trees import Tree
 
 # ------------------------------------------------------------------------------- sentences
 
@@ -168,3 +174,106 @@ def tagged(seed: int = 0, texts: int = 30, sentences: int = 80) -> list[list[lis
         return [word(tag) for tag in tags] + [(".", ".")]
 
     return [[sentence() for _ in range(sentences)] for _ in range(texts)]
+
+
+# ------------------------------------------------------------------------ trees with sentiments
+
+_ADJECTIVE = {"great": 2, "wonderful": 2, "brilliant": 2, "good": 1, "funny": 1, "warm": 1, "clever": 1, "long": 0,
+              "french": 0, "new": 0, "bad": -1, "dull": -1, "slow": -1, "silly": -1, "awful": -2, "terrible": -2}
+_THING = {"film": 0, "plot": 0, "acting": 0, "story": 0, "music": 0, "cast": 0, "ending": 0, "script": 0}
+_VERDICT = {"triumph": 2, "joy": 1, "comedy": 0, "remake": 0, "bore": -1, "mess": -1, "disaster": -2}
+_FEELING = {"love": 2, "like": 1, "know": 0, "remember": 0, "dislike": -1, "hate": -2}
+
+
+def _join(left: Tree, right: Tree, sentiment: int) -> Tree:
+    """Two parts under a node whose sentiment, -2 to 2, becomes a label, 0 to 4; beyond that is cut off."""
+    return Tree(max(-2, min(2, int(sentiment))) + 2, None, (left, right))
+
+
+def _tree(rng: np.random.Generator) -> Tree:
+    """A sentence whose sentiment follows from that of its parts: *not* turns it around, *very* makes it stronger,
+    *rather* weaker; in *A but B*, B decides; in *A and B*, and of a thing and what is said of it, the sum."""
+    def word(table: dict[str, int]) -> Tree:
+        text = list(table)[rng.integers(len(table))]
+        return Tree(table[text] + 2, text)
+
+    def leaf(*texts: str) -> Tree:
+        return Tree(2, texts[rng.integers(len(texts))])
+
+    def quality() -> Tree:
+        tree = word(_ADJECTIVE)
+        if rng.random() < .4:
+            sign, strong = np.sign(tree.label - 2), rng.random() < .7
+            tree = _join(leaf("very", "really") if strong else leaf("rather"), tree, (2 if strong else 1) * sign)
+        if rng.random() < .3:
+            tree = _join(leaf("not", "never"), tree, -np.sign(tree.label - 2))
+        return tree
+
+    def both(left: Tree, right: Tree, *before: Tree) -> Tree:
+        """``left and right`` or ``left but right``, with a comma, say, before the conjunction."""
+        conjunction, value = leaf("and", "but"), right.label - 2
+        joined = _join(conjunction, right, value)
+        for mark in before:
+            joined = _join(mark, joined, value)
+        return _join(left, joined, value if conjunction.word == "but" and value else left.label - 2 + value)
+
+    def thing() -> Tree:
+        tree = word(_THING)
+        if rng.random() < .3:
+            adjective = word(_ADJECTIVE)
+            tree = _join(adjective, tree, adjective.label - 2)
+        return _join(leaf("the", "this", "its"), tree, tree.label - 2)
+
+    def clause() -> Tree:
+        if rng.random() < .25:
+            feeling, object_ = word(_FEELING), thing()
+            said = _join(feeling, object_, feeling.label - 2 or object_.label - 2)
+            return _join(leaf("we", "you", "they"), said, said.label - 2)
+        if rng.random() < .2:
+            verdict = word(_VERDICT)
+            said = _join(leaf("a"), verdict, verdict.label - 2)
+        else:
+            said = quality() if rng.random() < .7 else both(quality(), quality())
+        subject, said = thing(), _join(leaf("is", "was"), said, said.label - 2)
+        return _join(subject, said, subject.label + said.label - 4)
+
+    tree = clause() if rng.random() < .7 else both(clause(), clause(), leaf(","))
+    return _join(tree, leaf("."), tree.label - 2)
+
+
+def treebank(seed: int = 0, counts: tuple[int, ...] = (1200, 200, 400)) -> tuple[list[Tree], ...]:
+    """Sentences as trees from a small grammar, all different, in parts of so many. Order matters: *slow but good* is
+    positive, *good but slow* is not."""
+    rng, found = np.random.default_rng(seed), {}
+    while len(found) < sum(counts):
+        tree = _tree(rng)
+        found[" ".join(tree.words())] = tree
+    all_, ends = list(found.values()), np.cumsum(counts)
+    return tuple(all_[end - count:end] for count, end in zip(counts, ends))
+
+
+# ------------------------------------------------------------------------------ tests of words
+
+_RELATED = """watch clock 8.8, old slow 5.1, carry mend 4.2, walk slow 6.3, window light 7.4, garden green 7.9,
+often slowly 3.6, in near 6.1, play quiet 2.8, book answer 4.4, two seven 7.7, they we 7.5, this the 6.9, after in 5,
+old clock 5.6, garden in 1.6, seven often 1.1, mend you 1.3, of window 0.8, 1961 carry 0.6, and slowly 0.9"""
+_SIMILAR = """quiet slow 5.4, garden window 3.1, clock window 3.7, carry mend 3.9, old green 2.2, often well 3.3,
+near in 6.8, after of 4.1, every some 6.2, a the 7.8, two seven 6, they you 5.8, but and 5.2, or and 5.9,
+slow mend 0.7, clock every 0.4, seven well 0.5, garden carry 0.6, they near 0.3, of quiet 0.2, window and 0.3"""
+_FORMS = {"adjective-to-adverb": ("ish", "ly"), "noun-to-verb": ("er", "ize"), "noun-to-noun": ("er", "ness")}
+
+
+def judged(stems: int = 6) -> tuple[list[Judged], list[Judged], dict[str, list[Analogy]]]:
+    """Words that are related, words that are similar, and analogies from endings, all from the words of the training
+    part of `tagged`: *gabarish* is to *gabarly* as *drisolish* to *drisolly*, with the stems that occur most."""
+    def pairs(text: str) -> list[Judged]:
+        return [(a, b, float(score)) for a, b, score in map(str.split, text.split(","))]
+
+    counts = Counter(word for sentence in split(tagged())[0] for word, _ in sentence)
+    analogies = {}
+    for section, (first, second) in _FORMS.items():
+        times = {word.removesuffix(first): min(counts[word], counts[word.removesuffix(first) + second])
+                 for word in sorted(counts) if word.endswith(first) and word != first}
+        best = sorted(times, key=times.get, reverse=True)[:stems]
+        analogies[section] = [(a + first, a + second, b + first, b + second) for a in best for b in best if a != b]
+    return pairs(_RELATED), pairs(_SIMILAR), analogies

@@ -87,6 +87,10 @@ class Seq2SeqDecoder(nn.Module):
         Y, H = self.rnn(torch.cat([X, repeated], 2), H)
         return self.dropout(torch.cat([Y, repeated], 2)), (H, context)
 
+    def select(self, state: tuple[Tensor, Tensor], rows: Tensor) -> tuple[Tensor, Tensor]:
+        """The state of other rows of the batch, for `shared.beam_search`: here the batch is H's second axis."""
+        return state[0][:, rows], state[1][rows]
+
 
 def sequence_mask(lengths: Tensor, num_steps: int) -> Tensor:
     """True where a sequence still runs: (batch,) or (batch, ...) lengths give (..., num_steps)."""

@@ -25,7 +25,7 @@ from shared import data, fetch, samples
 from test_fetch import make_tar, make_zip, sha
 
 LOADERS = (data.fashion_mnist, data.cifar10, data.fra_eng, data.time_machine, data.house_prices, data.wine,
-           data.bikes, data.pride_and_prejudice, data.brown)
+           data.bikes, data.pride_and_prejudice, data.brown, data.sst, data.word_tests)
 
 
 def check_shape(loaded):
@@ -40,6 +40,12 @@ def check_shape(loaded):
             assert part.real == loaded.real
     elif isinstance(loaded, data.Text):
         assert len(loaded.text) > 150_000 and not loaded.text.startswith("\ufeff")
+    elif isinstance(loaded, data.WordTests):
+        for _, _, score in (pairs := loaded.wordsim + loaded.simlex):
+            assert 0 <= score <= 10
+        assert len(pairs) == 353 + 999 if loaded.real else len(pairs) > 30
+        assert all(len(words) == 4 for section in loaded.analogies.values() for words in section)
+        assert sum(map(len, loaded.analogies.values())) == 19_544 or not loaded.real and len(loaded.analogies) > 1
     else:
         assert len(loaded.train) > 1000 and (loaded.real or "sample" in loaded.name)
 
