@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -62,6 +62,19 @@ def best_of(measure: Callable[[float], tuple], rates: Iterable[float]) -> tuple[
         raise SystemExit("no rate came to an end")
     rate = max(tried, key=lambda rate: tried[rate][0])
     return rate, tried[rate]
+
+
+def outwards(score: Callable, candidates: Sequence, low: int, high: int):
+    """The best of ``candidates[low:high]``, and beyond: as long as the best is the last one on a side, the next one
+    is tried, so that a choice at an end of what was tried means an end of the candidates."""
+    while True:
+        best = max(range(low, min(high, len(candidates))), key=lambda i: score(candidates[i]))
+        if best == low > 0:
+            low -= 1
+        elif best == high - 1 < len(candidates) - 1:
+            high += 1
+        else:
+            return candidates[best]
 
 
 def spread(values: list[float]) -> dict:

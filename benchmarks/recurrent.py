@@ -36,6 +36,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks import common
+from benchmarks.common import outwards
 from shared import data
 from shared.devices import seed_all
 from shared.diagnosis import NonFiniteLoss
@@ -44,8 +45,10 @@ from shared.text import SeqDataLoader, Vocab, letters_only, split_corpus
 from shared.training import cosine
 
 NAME, SEEDS, VOCAB = "recurrent", range(3), 28
+QUESTION = "RNN, GRU and LSTM on the characters of the whole book"
 BATCH_SIZE, NUM_STEPS, WARM_UP, CLIP = 32, 40, .1, 1.
 CELLS = {"RNN": nn.RNN, "GRU": nn.GRU, "LSTM": nn.LSTM}
+Make = Callable[["Setting"], nn.Module]
 
 
 # ---------------------------------------------------------------------------------------------- the model
@@ -88,27 +91,28 @@ class CharacterModel(nn.Module):
         return self.out(self.dropout(Y)), after
 
 
-def num_parameters(s: Setting) -> int:
+def num_parameters(s: Setting, make: Make = CharacterModel) -> int:
     with torch.device("meta"):  # shapes without numbers
-        return sum(p.numel() for p in CharacterModel(s).parameters())
+        return sum(p.numel() for p in make(s).parameters())
 
 
-def of_size(s: Setting, parameters: int) -> Setting:
+def of_size(s: Setting, parameters: int, make: Make = CharacterModel) -> Setting:
     """The setting with the width, an even number, that comes nearest to so many parameters."""
     widths = [replace(s, num_hiddens=h) for h in range(16, 1024, 2)]
-    return min(widths, key=lambda s: abs(num_parameters(s) - parameters))
+    return min(widths, key=lambda s: abs(num_parameters(s, make) - parameters))
 
 
 def detached(state):
     return state.detach() if isinstance(state, Tensor) else tuple(part.detach() for part in state)
 
 
-def train(s: Setting, text: Tensor, seed: int, num_epochs: int | None = None,
-          seconds: float | None = None) -> tuple[nn.Module, float, float]:
-    """For so many passes or so many seconds. The network, the passes and the seconds that it had."""
+def train(s: Setting, text: Tensor, seed: int, num_epochs: float | None = None, seconds: float | None = None,
+          make: Make = CharacterModel, rows: tuple = (BATCH_SIZE, NUM_STEPS), random: bool = False) -> tuple:
+    """For so many passes or so many seconds. The network, the passes and the seconds that it had. ``rows``: how many
+    in a batch, and of how many characters; at random places for a network without states to carry on."""
     seed_all(seed)
-    net, factor = CharacterModel(s), cosine(WARM_UP)
-    loader = SeqDataLoader(text, BATCH_SIZE, NUM_STEPS, random=False, seed=seed, device="cpu")
+    net, factor = make(s), cosine(WARM_UP)
+    loader = SeqDataLoader(text, *rows, random=random, seed=seed, device="cpu")
     optimizer = torch.optim.AdamW(net.parameters(), s.lr, weight_decay=s.weight_decay)
     params, steps, started = list(net.parameters()), 0, time.process_time()
     net.train()
@@ -150,18 +154,22 @@ Search = Callable[[Setting], tuple[list[Setting], int, int]]  # candidates, and 
 
 
 class Runs(common.Runs):
-    def __init__(self):
+    make, tried = CharacterModel, ("num_hiddens", "num_layers", "dropout", "lr")
+    surprises = staticmethod(surprises)
+
+    def __init__(self, name: str, question: str, **settings):
         book = data.time_machine()
         text = letters_only(book.text)
         self.train, self.choose, self.test = split_corpus(Vocab(text).encode(text))
-        super().__init__(NAME, "RNN, GRU and LSTM on the characters of the whole book", data=book.name,
-                         characters=len(self.train) + len(self.choose) + len(self.test),
-                         batch_size=BATCH_SIZE, num_steps=NUM_STEPS)
+        super().__init__(name, question, data=book.name, characters=len(text), **settings)
+
+    def trained(self, s: Setting, seed: int, **budget) -> tuple:
+        return train(s, self.train, seed, **budget)
 
     def measure(self, s: Setting, seed: int, **budget) -> tuple:
         """Begins with the score by which is chosen."""
-        net, passes, seconds = train(s, self.train, seed, **budget)
-        choose = perplexity(surprises(net, self.choose))
+        net, passes, seconds = self.trained(s, seed, **budget)
+        choose = perplexity(self.surprises(net, self.choose))
         print(s, "seed", seed, f"{passes:.1f} passes, {seconds:.0f} s, validation {choose:.3f}", flush=True)
         return -choose, net, passes, seconds
 
@@ -186,24 +194,11 @@ class Runs(common.Runs):
         got = [tried[best], *(self.measure(best, seed, **budget) for seed in seeds)]
         score, nets, passes, seconds = map(list, zip(*got))
         kept = {key: value for key, value in asdict(best).items() if not isinstance(value, (str, bool))}
-        self.add(part, name, {**kept, "parameters": num_parameters(best), "passes": passes, "seconds": seconds,
-                              "validation": [-value for value in score],
-                              "test": [perplexity(surprises(net, self.test)) for net in nets],
-                              "tried": [[s.num_hiddens, s.num_layers, s.dropout, s.lr, round(-result[0], 3)]
+        self.add(part, name, {**kept, "parameters": num_parameters(best, self.make), "passes": passes,
+                              "seconds": seconds, "validation": [-value for value in score],
+                              "test": [perplexity(self.surprises(net, self.test)) for net in nets],
+                              "tried": [[*(getattr(s, value) for value in self.tried), round(-result[0], 3)]
                                         for s, result in tried.items()]})
-
-
-def outwards(score: Callable, candidates: Sequence, low: int, high: int):
-    """The best of ``candidates[low:high]``, and beyond: as long as the best is the last one on a side, the next one
-    is tried, so that a choice at an end of what was tried means an end of the candidates."""
-    while True:
-        best = max(range(low, min(high, len(candidates))), key=lambda i: score(candidates[i]))
-        if best == low > 0:
-            low -= 1
-        elif best == high - 1 < len(candidates) - 1:
-            high += 1
-        else:
-            return candidates[best]
 
 
 def values_of(name: str, values: Sequence) -> Search:
@@ -266,11 +261,10 @@ def depth(runs: Runs) -> None:
 WIDE, MEMBERS = Setting(num_hiddens=448, dropout=.55, lr=.015), 5
 
 
-def mixture(runs: Runs, learnt: list[list[Tensor]]) -> dict:
-    """The average of what is learnt (the probabilities of the characters of both parts, for each seed) and of the best
+def mixture(runs: Runs, learnt: list[list[Tensor]], order: int) -> dict:
+    """The average of what is learnt (the probabilities of the characters of both parts, for each seed) and of
     Kneser-Ney, and the average of all that is learnt. The weight is chosen on the validation part."""
     parts = runs.choose, runs.test
-    order = min(ORDERS, key=lambda n: runs.rows["counted"][f"Kneser-Ney, order {n}"]["validation"][0])
     counts = KneserNey(runs.train, order, VOCAB)
     counted = [(-counts.surprises(part)[1:]).exp() for part in parts]
 
@@ -301,10 +295,11 @@ def best(runs: Runs) -> None:
     for name in runs.missing("five minutes", ["five LSTMs of 60 seconds"]):
         got = [averaged(range(MEMBERS * k, MEMBERS * (k + 1))) for k in SEEDS]
         learnt, choose, test, passes, seconds = map(list, zip(*got))
+        order = min(ORDERS, key=lambda n: runs.rows["counted"][f"Kneser-Ney, order {n}"]["validation"][0])
         runs.add("five minutes", name, {"num_hiddens": short.num_hiddens, "dropout": short.dropout, "lr": short.lr,
                                         "parameters": MEMBERS * num_parameters(short), "passes": passes,
                                         "seconds": seconds, "validation": choose, "test": test,
-                                        **mixture(runs, learnt)})
+                                        **mixture(runs, learnt, order)})
     for name in runs.missing("five minutes", ["one wide LSTM"]):
         score, net, passes, seconds = runs.measure(WIDE, SEEDS[0], seconds=300)
         runs.add("five minutes", name, {"num_hiddens": WIDE.num_hiddens, "dropout": WIDE.dropout, "lr": WIDE.lr,
@@ -338,7 +333,7 @@ PARTS = {"counted": counted, "cells": cells, "equal": equal, "depth": depth, "be
 
 def main(parts: Sequence[str] = tuple(PARTS)) -> None:
     torch.set_num_threads(1)
-    runs = Runs()
+    runs = Runs(NAME, QUESTION, batch_size=BATCH_SIZE, num_steps=NUM_STEPS)
     for part in parts:
         PARTS[part](runs)
     if set(parts) == set(PARTS):

@@ -1,19 +1,15 @@
 """Each erratum of chapter 29: the mistake does what the errata page says, and so does the mend."""
 
 import math
-import unicodedata
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence
-from torch.utils.data import DataLoader, TensorDataset
 
-from shared import data
 from shared.seq2seq import Seq2SeqDecoder, sequence_mask
-from shared.text import Vocab
-from shared.translation import EOS, PAD, RESERVED, bleu, build_array_nmt, preprocess_nmt, tokenize_nmt, truncate_pad
+from shared.translation import bleu, truncate_pad
 
 
 def sequence_mask_as_read(X, valid_len, value=0):
@@ -118,25 +114,6 @@ def test_erratum_29_03():
     assert kept.tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
-@pytest.mark.parametrize("num_examples", [1, 10])
-def test_erratum_29_04(num_examples):
-    text = "\n".join(["a\tb"] * 50)
-    assert len(run(TOKENIZE)["tokenize"](text, num_examples)[0]) == num_examples + 1
-    mended = run(TOKENIZE.replace("i > num", "i >= num"))["tokenize"]
-    assert mended(text, num_examples) == tokenize_nmt(text, num_examples)
-    assert len(tokenize_nmt(text, num_examples)[0]) == num_examples
-
-
-def test_erratum_29_05():
-    short, long = "a b".split(), "a b c d e".split()
-    vocab = Vocab([long], reserved_tokens=RESERVED)
-    array, valid_len = run(ARRAY)["build_array"]([short, long], vocab, 4)
-    ours, our_len = build_array_nmt([short, long], vocab, 4)
-    assert torch.equal(array[0], ours[0]) and torch.equal(valid_len, our_len)  # 3 and 4
-    assert vocab.to_tokens(array[1]) == ["a", "b", "c", "d"]
-    assert vocab.to_tokens(ours[1]) == ["a", "b", "c", EOS]
-
-
 def test_erratum_29_06():
     torch.manual_seed(0)
     embedding, gru = nn.Embedding(9, 4), nn.GRU(4, 8, batch_first=True)
@@ -146,19 +123,6 @@ def test_erratum_29_06():
         return gru(pack_padded_sequence(X, [2], batch_first=True) if packed else X)[1]
     assert not torch.allclose(states(0, False), states(5, False), atol=.01)
     assert torch.allclose(states(0, True), states(5, True))
-
-
-def test_erratum_29_07():
-    text = "\n".join(["Go.\tVa !", "Run!\tCours !"] * 3)
-    names = run(TOKENIZE + ARRAY) | {"raw": text, "preprocess_nmt": preprocess_nmt, "Vocab": Vocab,
-                                     "DataLoader": DataLoader, "TensorDataset": TensorDataset}
-    with pytest.raises(NameError, match="'load_data_nmt'"):
-        run(LOAD, **names)
-    loaded = run(LOAD.replace("load_data_mnt", "load_data_nmt"), **names)
-    X, X_valid_len, Y, Y_valid_len = next(iter(loaded["train_iter"]))
-    assert X.shape == Y.shape == (2, 8) and X_valid_len.tolist() == Y_valid_len.tolist() == [3, 3]
-    assert loaded["src_vocab"].to_tokens(X[0, :4]) == ["go", ".", EOS, PAD]
-    assert loaded["tgt_vocab"].to_tokens(Y[1, :4]) == ["cours", "!", EOS, PAD]
 
 
 def test_erratum_29_08(capsys):
@@ -182,46 +146,6 @@ def test_erratum_29_09():
     output, state = nn.GRU(3, 4, num_layers=2)(torch.randn(7, 5, 3))
     assert state.shape[0] == 2 and output.shape[0] == 7
     assert torch.equal(state[-1], output[-1]) and not torch.equal(state[0], output[0])
-
-
-def test_erratum_29_10():
-    raw = data.fra_eng()
-    source, target = tokenize_nmt(preprocess_nmt(raw.text), 600)
-    first = {(" ".join(s), " ".join(t)) for s, t in zip(source, target)}
-    four = [("go .", "va !"), ("i lost .", "j'ai perdu ."), ("he's calm .", "il est calme ."),
-            ("i'm home .", "je suis chez moi .")]
-    assert not raw.real or sum(pair in first for pair in four) == 3
-    assert four[0] in first  # in the sample, too
-
-
-def test_erratum_29_11():
-    line = "go  now\tva !"
-    assert run(TOKENIZE)["tokenize"](line)[0] == [["go", "", "now"]]
-    assert run(TOKENIZE.replace("split(' ')", "split()"))["tokenize"](line) == tokenize_nmt(line)
-    assert tokenize_nmt(line)[0] == [["go", "now"]]
-
-
-def test_erratum_29_12():
-    lines = "Go.\tVa !\tCC-BY 2.0 (France)\nRun!\tCours !\tCC-BY 2.0 (France)"
-    assert run(TOKENIZE)["tokenize"](lines) == ([], [])  # nothing is read, and no error
-    assert run(TOKENIZE.replace("== 2", ">= 2"))["tokenize"](lines) == tokenize_nmt(lines)
-    assert tokenize_nmt(lines) == ([["Go."], ["Run!"]], [["Va", "!"], ["Cours", "!"]])
-
-
-def test_erratum_29_13():
-    assert unicodedata.name("\u202f") == "NARROW NO-BREAK SPACE"
-    assert unicodedata.east_asian_width("\u202f") not in "FH"
-    assert preprocess_nmt("va\u202f!") == "va !"
-
-
-def test_erratum_29_14():
-    source, target = [["go", "."], ["run", "!"]], [["va", "!"], ["cours", "!"]]
-    vocabs = [Vocab(lines, reserved_tokens=RESERVED) for lines in (source, target)]
-    rows = [build_array_nmt(lines, vocab, 4)[0] for lines, vocab in zip((source, target), vocabs)]
-    for i in range(2):
-        assert vocabs[0].to_tokens(rows[0][i])[:2] == source[i]
-        assert vocabs[1].to_tokens(rows[1][i])[:2] == target[i]
-    assert vocabs[1].to_tokens(vocabs[0]["."]) == "cours"  # one number, two vocabularies
 
 
 def test_erratum_29_15():

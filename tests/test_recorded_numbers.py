@@ -43,3 +43,21 @@ def test_the_layers_of_26_are_the_recorded_ones():
         part, what = name.split(", ")
         found = record[f"{what}, {long[part]}"]
         assert row == (round(found["seconds"]["median"]), *three(found["test"])), name
+
+
+def test_the_minute_of_32_is_the_recorded_one():
+    record, shown = load("recurrent")["results"] | load("parallel_models")["results"], recorded_in("32_transformer")
+    assert {f"{name}, 60 seconds" for name in ("transformer", "RNN", "GRU", "LSTM")} < set(shown)
+    assert shown == {name: three(record[name]["test"]) for name in shown}
+
+
+def test_the_translations_of_32_are_the_recorded_ones():
+    record, shown = load("translation_seconds")["results"], recorded_in("32_transformer", "translated")
+    ratio = record["ratio, equal seconds"]
+    for way in "", " beam":
+        comma = "," * bool(way)
+        for name in "transformer", "recurrent":
+            row = {key: 100 * value for key, value in record[f"{name}, equal seconds"][f"test{way}"].items()}
+            assert shown.pop(f"{name}{comma}{way}") == three(row, 1)
+        assert shown.pop(f"ratio{comma}{way}") == tuple(round(ratio[k + way], 3) for k in ("ratio", "low", "high"))
+    assert not shown
