@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from shared.seq2seq import Seq2SeqDecoder, sequence_mask
-from shared.translation import bleu, truncate_pad
+from shared.translation import bleu
 
 
 def sequence_mask_as_read(X, valid_len, value=0):
@@ -20,35 +20,6 @@ def sequence_mask_as_read(X, valid_len, value=0):
     return X
 
 
-TOKENIZE = """
-def tokenize(text, num_examples=None):
-    source, target = [], []
-    for i, line in enumerate(text.split('\\n')):
-        if num_examples and i > num_examples:
-            break
-        parts = line.split('\\t')
-        if len(parts) == 2:
-            source.append(parts[0].split(' '))
-            target.append(parts[1].split(' '))
-    return source, target
-"""
-ARRAY = """
-def build_array(lines, vocab, num_steps):
-    lines = [vocab[l] for l in lines]
-    lines = [l + [vocab['<eos>']] for l in lines]
-    array = torch.tensor([truncate_pad(l, num_steps, vocab['<pad>']) for l in lines])
-    valid_len = (array != vocab['<pad>']).type(torch.int32).sum(1)
-    return array, valid_len
-"""
-LOAD = """
-def load_data_mnt(batch_size, num_steps, num_examples=600):
-    source, target = tokenize(preprocess_nmt(raw), num_examples)
-    src_vocab = Vocab(source, min_freq=2, reserved_tokens=['<pad>', '<bos>', '<eos>'])
-    tgt_vocab = Vocab(target, min_freq=2, reserved_tokens=['<pad>', '<bos>', '<eos>'])
-    arrays = *build_array(source, src_vocab, num_steps), *build_array(target, tgt_vocab, num_steps)
-    return DataLoader(TensorDataset(*arrays), batch_size), src_vocab, tgt_vocab
-train_iter, src_vocab, tgt_vocab = load_data_nmt(batch_size=2, num_steps=8)
-"""
 TRANSLATE = """
 engs = ['go .', "i lost .", 'he\\'s calm .', 'i\\'m home .']
 fras = ['va !', 'j\\'ai perdu .', 'il est calme .', 'je suis chez moi .']
@@ -69,7 +40,7 @@ class MaskedSoftmaxCELoss(nn.CrossEntropyLoss):
 
 def run(code, **names):
     """The names after code of the source has run with those given."""
-    names = {"torch": torch, "truncate_pad": truncate_pad} | names
+    names = {"torch": torch} | names
     exec(code, names)
     return names
 
