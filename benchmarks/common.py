@@ -138,6 +138,16 @@ class Runs:
         save(self.name, self.question, results, **self.settings, runs=self.rows)
 
 
+def run_parts(runs: Runs, parts: dict[str, Callable], wanted: Iterable[str], check: Callable) -> None:
+    """Some parts of a program, on one thread; what is claimed is asserted if these are all."""
+    torch.set_num_threads(1)
+    wanted = list(wanted)
+    for part in wanted:
+        parts[part](runs)
+    if set(wanted) == set(parts):
+        check(runs.rows)
+
+
 def _nested(value) -> bool:
     return isinstance(value, list) and isinstance(value[0], list)
 

@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks import recurrent
-from benchmarks.common import load
+from benchmarks.common import load, run_parts
 from benchmarks.parallel_nets import CharacterModel, Setting
 from benchmarks.recurrent import DROPOUTS, RATES, SEEDS, Search, of_size, values_of
 
@@ -189,12 +189,7 @@ PARTS = {"short": short, "minute": minute, "ladder": ladder, "taken away": taken
 
 
 def main(parts: Sequence[str] = tuple(PARTS)) -> None:
-    torch.set_num_threads(1)
-    runs = Runs()
-    for part in parts:
-        PARTS[part](runs)
-    if set(parts) == set(PARTS):
-        check(runs.rows)
+    run_parts(Runs(), PARTS, parts, check)
 
 
 if __name__ == "__main__":

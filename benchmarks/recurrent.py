@@ -332,12 +332,7 @@ PARTS = {"counted": counted, "cells": cells, "equal": equal, "depth": depth, "be
 
 
 def main(parts: Sequence[str] = tuple(PARTS)) -> None:
-    torch.set_num_threads(1)
-    runs = Runs(NAME, QUESTION, batch_size=BATCH_SIZE, num_steps=NUM_STEPS)
-    for part in parts:
-        PARTS[part](runs)
-    if set(parts) == set(PARTS):
-        check(runs.rows)
+    common.run_parts(Runs(NAME, QUESTION, batch_size=BATCH_SIZE, num_steps=NUM_STEPS), PARTS, parts, check)
 
 
 if __name__ == "__main__":

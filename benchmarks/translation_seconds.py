@@ -58,8 +58,8 @@ class Recipe:
     warm_up: float = .05
 
 
-def translator(r: Recipe, sizes: tuple[int, int], pad: int) -> EncoderDecoder:
-    """For vocabularies of these sizes, source and target."""
+def translator(r: Recipe, pairs: Pairs) -> EncoderDecoder:
+    sizes, pad = (len(pairs.source), len(pairs.target)), pairs.target.vocab[PAD]
     if r.model == "transformer":
         return EncoderDecoder(*(part(size, r.num_hiddens, r.num_heads, r.num_layers, r.dropout)
                                 for part, size in zip((TransformerEncoder, TransformerDecoder), sizes)), pad)
@@ -71,7 +71,7 @@ def translator(r: Recipe, sizes: tuple[int, int], pad: int) -> EncoderDecoder:
 def train(r: Recipe, pairs: Pairs, seed: int, seconds: float) -> tuple[EncoderDecoder, float, float]:
     """The network, and the passes and the seconds that it had."""
     seed_all(seed)
-    net, factor = translator(r, (len(pairs.source), len(pairs.target)), pairs.target.vocab[PAD]), cosine(r.warm_up)
+    net, factor = translator(r, pairs), cosine(r.warm_up)
     batches = SentenceBatches(pairs, r.batch_size, shuffle=True, seed=seed, device="cpu")
     optimizer = torch.optim.Adam(net.parameters(), r.lr, betas=(.9, .98), fused=True)
     params, steps, started = list(net.parameters()), 0, time.process_time()
@@ -97,7 +97,7 @@ def trained(r: Recipe, pairs: Pairs, seed: int, seconds: float) -> tuple[Encoder
     path = KEPT / f"{name}.pt"
     if path.exists():
         kept = torch.load(path)
-        net = translator(r, (len(pairs.source), len(pairs.target)), pairs.target.vocab[PAD]).eval()
+        net = translator(r, pairs).eval()
         net.load_state_dict(kept["net"])
         return net, kept["passes"], kept["seconds"]
     net, passes, used = train(r, pairs, seed, seconds)
@@ -205,12 +205,7 @@ def check(rows: dict[str, dict[str, dict]]) -> None:
 
 
 def main(parts: Sequence[str] = tuple(PARTS)) -> None:
-    torch.set_num_threads(1)
-    runs = Runs()
-    for part in parts:
-        PARTS[part](runs)
-    if set(parts) == set(PARTS):
-        check(runs.rows)
+    common.run_parts(Runs(), PARTS, parts, check)
 
 
 if __name__ == "__main__":

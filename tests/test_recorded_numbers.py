@@ -61,3 +61,9 @@ def test_the_translations_of_32_are_the_recorded_ones():
             assert shown.pop(f"{name}{comma}{way}") == three(row, 1)
         assert shown.pop(f"ratio{comma}{way}") == tuple(round(ratio[k + way], 3) for k in ("ratio", "low", "high"))
     assert not shown
+
+
+def test_the_equal_seconds_of_33_are_the_recorded_ones():
+    rows = load("parallel_models")["results"] | load("recurrent")["results"]
+    shown = recorded_in("33_convolutions_and_trees", "equal_seconds")
+    assert shown == {name: (round(rows[name]["seconds"]["median"]), *three(rows[name]["test"], 3)) for name in shown}

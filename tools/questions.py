@@ -20,6 +20,8 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.amsmath import amsmath_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
+from setup_cell import address
+
 ROOT = Path(__file__).parents[1]
 BOOK, DECK = ROOT / "book", ROOT / "book" / "_static" / "questions.txt"
 PAGES = {"Tools": "questions_tools", "First models": "questions_models", "Images": "questions_images",
@@ -99,14 +101,14 @@ def to_html(markdown: str) -> str:
     return "".join(part.replace("\n", "<br>" if i % 2 else " ") for i, part in enumerate(code))
 
 
-def cards(chapters: list[Path], address: str) -> Iterator[str]:
+def cards(chapters: list[Path], site: str) -> Iterator[str]:
     """The lines of the deck: what Anki is told about the file, and a card for each question."""
     yield from ("#separator:tab", "#html:true", "#notetype:Basic", "#deck:Deep Learning You Can Check",
                 "#tags column:3")
     for path in chapters:
         for q in of_chapter(path):
             source = f"[{path.stem[:2]} {title(path)}, question {q.number}](#questions-and-answers)"
-            text, answer = (to_html(relinked(part, q.chapter, f"{address}/notebooks/", ".html"))
+            text, answer = (to_html(relinked(part, q.chapter, f"{site}/notebooks/", ".html"))
                             for part in (q.text, f"{q.answer}\n\n{source}"))
             yield "\t".join((text, answer, f"chapter_{q.chapter}"))
 
@@ -119,7 +121,6 @@ def site_address(repository: str) -> str:
 
 def main() -> None:
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
     chapters = []
     for part in toc["parts"]:
         if part["caption"] in PAGES:
@@ -127,7 +128,7 @@ def main() -> None:
             (BOOK / f"{PAGES[part['caption']]}.md").write_text(page(part["caption"], own), encoding="utf-8",
                                                                newline="\n")
             chapters += own
-    lines = cards(chapters, site_address(config["repository"]["url"]))
+    lines = cards(chapters, site_address(address()))
     DECK.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 

@@ -19,9 +19,10 @@ window.addEventListener("load", () => {
   }
 });
 
+const chapter = (location.pathname.match(/notebooks\/(\w+)\.html$/) || [])[1];  // none on other pages
+
 // The first use of a term that an earlier chapter defines leads to the glossary, and shows its definition.
 window.addEventListener("load", () => {
-  const chapter = (location.pathname.match(/notebooks\/(\w+)\.html$/) || [])[1];
   if (!chapter || !window.glossary) return;
   // all terms are looked for, long ones first, so that "bias" is not found inside of "exposure bias"
   const terms = Object.keys(window.glossary).sort((a, b) => b.length - a.length);
@@ -58,8 +59,7 @@ window.addEventListener("load", () => {
 // Beside the notebook, the menu of downloads offers the chapter's code as one file.
 window.addEventListener("load", () => {
   const notebook = document.querySelector("a.btn-download-source-button[href*='/notebooks/']");
-  if (!notebook) return;
-  const chapter = notebook.getAttribute("href").match(/(\w+)\.ipynb$/)[1];
+  if (!chapter || !notebook) return;
   const entry = notebook.closest("li").cloneNode(true);
   const link = entry.querySelector("a");
   link.href = `${document.documentElement.dataset.content_root || "../"}_static/code/${chapter}.py`;
@@ -71,7 +71,6 @@ window.addEventListener("load", () => {
 
 // Each section of a chapter can be asked about: the form of the repository, with page, section and version filled in.
 window.addEventListener("load", () => {
-  const chapter = (location.pathname.match(/notebooks\/(\w+)\.html$/) || [])[1];
   if (!chapter || !window.book) return;
   for (const heading of document.querySelectorAll(".bd-article section > h2, .bd-article section > h3")) {
     const section = heading.firstChild.textContent.trim();
