@@ -16,6 +16,7 @@ It holds what several chapters need and none should retype. One file, one idea:
     drawings, graphs   cells with numbers, boxes, arrows; the graph of autograd with its gradients
     plots      curves, image grids, heat maps, the explorer
     checks     agree (ours against a reference) and expect (a claim)
+    exercises  check: what is right and what is different about a reader's answer
 
 Nothing is imported here, so that ``import shared`` costs nothing and a notebook says
 what it uses: ``from shared.batches import Batches``. (Under torchrun, the processes after the
@@ -28,4 +29,4 @@ import sys
 if "TORCHELASTIC_RUN_ID" in os.environ and int(os.environ.get("RANK", 0)) > 0:
     sys.stdout = open(os.devnull, "w", encoding="utf-8")
 
-__version__ = "0.6.0"
+__version__ = "1.0.0"
