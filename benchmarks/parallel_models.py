@@ -9,7 +9,7 @@ Seconds are those of the processor, on one thread.
 
 Short: 12 seconds, the same search for both: rate, length of the rows, width, depth, heads or kernel, dropout.
 Minute: 60 seconds, from a larger network with the rate, heads or kernel, and dropout of `short`: more width, then more
-layers, then more dropout, each as long as it helps.
+layers, then more dropout, each as long as it helps; and the network of `short` itself, with more dropout.
 Ladder, taken away, positions, convolutions: 12 seconds, one part of the networks with which `minute` begins added or
 changed; the rate is searched for each row.
 Together: the probabilities of networks of 60 seconds averaged, and mixed with Kneser-Ney of order 7."""
@@ -107,6 +107,9 @@ def minute(runs: Runs) -> None:
     for name in runs.missing("60 seconds", START):
         searches = upwards("num_hiddens", WIDTHS), upwards("num_layers", LAYERS), upwards("dropout", DROPOUTS)
         runs.row("60 seconds", name, searches, runs.start(name), **MINUTE)
+    for name in START:
+        if runs.missing("60 seconds", [small := f"{name} of {BRIEF}"]):
+            runs.row("60 seconds", small, (upwards("dropout", DROPOUTS),), runs.chosen(BRIEF, name), **MINUTE)
 
 
 OFF = {"heads": {"num_heads": 1}, "feed-forward": {"feed_forward": 0}, "residual": {"residual": False},

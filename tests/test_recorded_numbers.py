@@ -67,3 +67,13 @@ def test_the_equal_seconds_of_33_are_the_recorded_ones():
     rows = load("parallel_models")["results"] | load("recurrent")["results"]
     shown = recorded_in("33_convolutions_and_trees", "equal_seconds")
     assert shown == {name: (round(rows[name]["seconds"]["median"]), *three(rows[name]["test"], 3)) for name in shown}
+
+
+def test_the_sentiments_of_33_are_the_recorded_ones():
+    runs = load("sentiment")["settings"]["runs"]
+    rows, shown = runs["accuracy"], recorded_in("33_convolutions_and_trees", "sentiments")
+    assert shown == {name: (round(sum(rows[name]["five"]) / 5, 3), round(min(rows[name]["five"]), 3),
+                            round(max(rows[name]["five"]), 3)) for name in shown} and len(shown) == len(rows) - 1
+    shown = recorded_in("33_convolutions_and_trees", "differences")
+    assert shown == {name: tuple(round(runs["difference"][name][key], 3) for key in ("five", "five low", "five high"))
+                     for name in shown} and len(shown) == 6
