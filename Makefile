@@ -6,6 +6,7 @@
 # make test-rounding   the chapters with gradients that are off in their last digit: does a claim hang on chance?
 # make record  run a notebook, store its outputs (-j2: two at a time)
 # make pin     after a commit that changed shared/: the set-up cells install that commit
+# make exercises   the notebooks of exercises, from the chapters
 # make lint, make coverage, make links, make mutants   style; lines without a test; do links lead somewhere;
 #              do the tests notice broken code
 # make bench   measure speed, write the results page        make bench-gpu   what needs a CUDA GPU
@@ -30,7 +31,7 @@ python = $(firstword $(shell python$(1) -c "import sys; print(sys.executable)" 2
     $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python) $(PYTHON))
 
 .PHONY: book lab setup setup-test cards site links lint test test-unit test-notebooks test-quick test-lowest \
-    test-colab test-site test-live test-rounding coverage mutants record script pin address bench bench-accuracy bench-gpu bench-d2l clean
+    test-colab test-site test-live test-rounding coverage mutants record script pin address exercises bench bench-accuracy bench-gpu bench-d2l clean
 
 book: setup site
 	@echo
@@ -57,6 +58,7 @@ cards:
 	$(BIN)/python tools/road.py
 	$(BIN)/python tools/glossary.py
 	$(BIN)/python tools/questions.py
+	$(BIN)/python tools/exercises.py
 	$(BIN)/jupyter nbconvert --log-level WARN --to script --config tools/export_config.py \
 	    --TemplateExporter.exclude_markdown=True --output-dir book/_static/code notebooks/*.ipynb
 
@@ -68,7 +70,7 @@ links: setup cards
 	$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
 
 lab: setup
-	$(ALL_THREADS) $(BIN)/jupyter lab notebooks
+	$(ALL_THREADS) $(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks
 
 lint: setup-test
 	$(BIN)/ruff check .
@@ -133,6 +135,11 @@ script: setup
 # Write the set-up cell of every notebook: the address from _config.yml, the last commit of the helper.
 pin address: setup
 	$(BIN)/python tools/setup_cell.py
+	$(BIN)/python tools/exercises.py
+
+# The notebooks of exercises, from the chapters. One chapter's solutions tried: python tools/exercises.py try 02
+exercises: setup
+	$(BIN)/python tools/exercises.py
 
 bench: setup-test
 	OMP_NUM_THREADS=2 BOOK_PROGRESS=0 $(BIN)/python -m benchmarks speed
