@@ -19,6 +19,9 @@ window.addEventListener("load", () => {
   }
 });
 
+// From a disk, the search cannot read the pages that it found: it shows their titles only.
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
 const chapter = (location.pathname.match(/notebooks\/(\w+)\.html$/) || [])[1];  // none on other pages
 
 // The first use of a term that an earlier chapter defines leads to the glossary, and shows its definition.
