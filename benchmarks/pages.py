@@ -1,7 +1,7 @@
 """What the pages of the built book weigh, and how they come: python -m benchmarks.pages, after `make site`.
 
-A page is opened in a browser at 1300 x 900 from a server on this machine, as the tests do it. Counted are the bytes of all files
-that it asks for before a reader scrolls, as they lie on the disk; a server that compresses sends about a third.
+A page is opened in a browser at 1300 x 900 from a server on this machine, as the tests do it. Counted are the bytes of
+all files that it asks for before a reader scrolls, as they lie on the disk; a server that compresses sends a third.
 """
 
 from __future__ import annotations

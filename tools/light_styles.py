@@ -95,7 +95,8 @@ def main(site: Path, pages: list[Path]) -> None:
     others = [path.read_text(encoding="utf-8") for path in [*pages, *scripts(site)]]
     for _ in range(3):  # what a property was read for may itself be read by none
         read = read_properties([*sheets.values(), *others])
-        sheets = {path: PROPERTY.sub(lambda m: m[0] if m[1] in read else "", style) for path, style in sheets.items()}
+        sheets = {path: PROPERTY.sub(lambda found: found[0] if found[1] in read else "", style)  # noqa: B023
+                  for path, style in sheets.items()}
     for path, style in sheets.items():
         # a font of twenty icons needs no compression, which would need a library of its own
         style = re.sub(r'url\([^)]*\.woff2\) format\("woff2"\),', "", style)

@@ -1,11 +1,11 @@
 """The built folder, opened from a disk and without a network: formulas, search and colours work."""
 
 import pytest
-
 from test_pages import typeset
 
 # characters of the fonts of MathJax, in boxes that have a size
-DRAWN = """() => [...document.querySelectorAll('mjx-container')].filter(e => e.offsetWidth > 0 || !e.offsetParent).length"""
+DRAWN = """() => [...document.querySelectorAll('mjx-container')].filter(e =>
+  e.querySelector('mjx-c') && (e.offsetWidth > 0 || !e.offsetParent)).length"""
 RAW = r"""() => [...document.querySelectorAll('.math.notranslate')].filter(e => {
   const copy = e.cloneNode(true);
   copy.querySelectorAll('mjx-assistive-mml').forEach(m => m.remove());
