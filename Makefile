@@ -63,6 +63,7 @@ cards:
 
 site: setup cards
 	$(BIN)/jupyter-book build . -W --keep-going --quiet --all
+	$(BIN)/python tools/numbers_of_chapters.py
 	$(BIN)/python tools/panels.py
 	$(BIN)/python tools/light.py
 

@@ -2,6 +2,7 @@
 
 import ast
 import io
+import re
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 import formulas
 import light
 import light_styles as styles
+import numbers_of_chapters as numbers
 import panels
 from chapters import NOTEBOOKS, ROOT
 
@@ -128,3 +130,13 @@ def test_a_place_without_a_panel_is_left_out():
         (0, 0), (100, 0), (200, 0), (0, 100)]
     with pytest.raises(ValueError, match="no white"):
         panels.panels(Image.fromarray(np.zeros((100, 200, 3), np.uint8)), (100, 100))
+
+
+def test_a_chapter_has_its_number_wherever_it_is_named():
+    entry = '<li class="toctree-l1{}"><a class="reference internal" href="{}">{}</a></li>'
+    page = "".join(["<title>Devices - Book</title>", entry.format(" current active", "#", "Devices"),
+                    entry.format("", "14_modules.html", "Modules"), entry.format("", "../book/faq.html", "Faq"),
+                    '<a class="left-prev"\nhref="14_modules.html"><p class="prev-next-title">Modules</p></a>'])
+    written = numbers.numbered(page, "notebooks/15_devices.html")
+    assert re.sub("<[^>]*>", "", written) == "15 Devices - Book15 Devices14 ModulesFaq14 Modules"
+    assert numbers.numbered(written, "notebooks/15_devices.html") == written, "twice is once"
