@@ -14,9 +14,11 @@ window.addEventListener("load", () => {
     list.querySelectorAll("a.headerlink, :scope > a").forEach(anchor => anchor.remove());
   }
   // what scrolls inside its box can be scrolled with the keys
-  for (const box of document.querySelectorAll("pre, .bd-article table")) {
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-  }
+  const reach = boxes => {
+    for (const box of document.querySelectorAll(boxes)) if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  };
+  reach("pre, .bd-article table");
+  window.MathJax?.startup?.promise?.then(() => reach("mjx-container[display], .bd-article span.math"));
 });
 
 // From a disk, the search cannot read the pages that it found: it shows their titles only.
