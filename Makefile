@@ -20,7 +20,7 @@ BIN    := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 CONSTRAINTS ?= constraints.txt
 PIP      := $(BIN)/python -m pip install --quiet
 NPM      := _build/npm
-PACKAGES := mathjax@3.2.2 axe-core@4.14.1
+PACKAGES := axe-core@4.14.1
 export OMP_NUM_THREADS ?= 1
 ALL_THREADS := env -u OMP_NUM_THREADS
 WORKERS ?= 2
@@ -59,11 +59,15 @@ cards:
 	$(BIN)/python tools/glossary.py
 	$(BIN)/python tools/questions.py
 	$(BIN)/python tools/exercises.py
+	$(BIN)/python tools/formulas.py
 	$(BIN)/jupyter nbconvert --log-level WARN --to script --config tools/export_config.py \
 	    --TemplateExporter.exclude_markdown=True --output-dir book/_static/code notebooks/*.ipynb
 
 site: setup cards
 	$(BIN)/jupyter-book build . -W --keep-going --quiet --all
+	$(BIN)/python tools/numbers_of_chapters.py
+	$(BIN)/python tools/panels.py
+	$(BIN)/python tools/light.py
 
 # Do the links to other places still lead there? Needs the network.
 links: setup cards
@@ -99,7 +103,7 @@ test-lowest:
 test-colab:
 	$(MAKE) test VENV=.venv-colab CONSTRAINTS=constraints-colab.txt PYTHON=$(call python,3.13)
 
-# The built pages and JupyterLab in a real browser; what pages load from a CDN comes from npm.
+# The built pages and JupyterLab in a real browser; axe-core, which looks at them, comes from npm.
 test-site: setup-test site $(NPM)/.installed
 	BOOK_DATA=sample $(BIN)/python -m pytest -n $(WORKERS) tests/browser
 

@@ -451,6 +451,19 @@ def seconds_table(record: dict) -> str:
                    (f"| the sum | {total:.0f} |",))
 
 
+def pages_table(record: dict) -> str:
+    def row(name: str, r: dict) -> tuple:
+        source = f"../{name}.ipynb" if name.startswith("notebooks/") else f"{name.removeprefix('book/')}.md"
+        return (f"[{name.split('/')[-1]}]({source})", f"{r['bytes'] / 1e6:.2f}", f"{r['paint']:.0f}",
+                f"{r['shift']:.3f}", f"{r['elements']:,}")
+
+    return section(record, "What a page weighs",
+                   f"Opened in Chromium, {record['settings']['window']} pixels, from a server on the same machine: "
+                   "megabytes of all files that are asked for before a reader scrolls, not compressed; milliseconds to "
+                   "the first paint; how much of the window moved (layout shift); elements.",
+                   ("page", "megabytes", "first paint", "shift", "elements"), row)
+
+
 SECTIONS = (("fashion_mnist", accuracy_table), ("lenet_ablation", ablation_table), ("quality", quality_table),
             ("birds", birds_table), ("birds_best", best_birds_table), ("modern_cnns", modern_cnns_table),
             ("batch_norm", batch_norm_table), ("resnet", resnet_table), ("inside_cnns", inside_cnns_table),
@@ -460,7 +473,8 @@ SECTIONS = (("fashion_mnist", accuracy_table), ("lenet_ablation", ablation_table
             ("translation", translation_table), ("translation_seconds", translation_seconds_table),
             ("sentiment", sentiment_table), ("feeding", feeding_table), ("scale", scale_table),
             ("characters", characters_table), ("against_d2l", d2l_table), ("devices", devices_table),
-            ("gpu_training", gpu_table), ("cifar10", cifar_table), ("notebooks", seconds_table))
+            ("gpu_training", gpu_table), ("cifar10", cifar_table), ("notebooks", seconds_table),
+            ("pages", pages_table))
 
 
 def page() -> str:

@@ -151,10 +151,14 @@ def test_links_of_pages_resolve(page):
 
 def cards():
     """The cards of the first page: chapter, part of the book, footer."""
-    text = (BOOK / "index.md").read_text(encoding="utf-8")
-    found = re.findall(r"\{grid-item-card\} .+\n:link: \.\./notebooks/(\w+)\n(?:.*\n)*?:::\{card-header\}\n(.+)\n"
-                       r"(?:.*\n)*?:::\{card-footer\}\n(.+)\n", text)
-    return {chapter: (part, footer) for chapter, part, footer in found}
+    text = (BOOK / "index.md").read_text(encoding="utf-8").split("## The chapters")[1]
+    found = {}
+    for section in text.split("\n### ")[1:]:
+        part, rest = section.split("\n", 1)
+        for chapter, footer in re.findall(r"\{grid-item-card\} .+\n:link: \.\./notebooks/(\w+)\n(?:.*\n)*?"
+                                          r":::\{card-footer\}\n(.+)\n", rest):
+            found[chapter] = (part, footer)
+    return found
 
 
 def test_every_chapter_has_a_card_in_the_order_of_the_contents():

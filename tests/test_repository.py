@@ -1,5 +1,6 @@
 """The files around the book agree with each other: versions, addresses, commands, workflows, forms."""
 
+import json
 import re
 import tomllib
 from importlib.metadata import version as installed_version
@@ -235,3 +236,17 @@ def test_the_steps_to_add_a_chapter_are_numbered_in_order():
     section = read("CONTRIBUTING.md").split("## Add a chapter")[1].split("\n## ")[0]
     numbers = re.findall(r"(?m)^(\d+)\. ", section)
     assert numbers and numbers == [str(n) for n in range(1, len(numbers) + 1)]
+
+
+def test_a_codespace_runs_commands_that_exist_and_installs_torch_without_a_gpu():
+    container = json.loads(read(".devcontainer/devcontainer.json"))
+    program, *words = container["postCreateCommand"].split()
+    assert program == "make" and {word for word in words if "=" not in word} <= TARGETS
+    assert container["containerEnv"].items() <= yaml.safe_load(read(".github/workflows/test.yml"))["env"].items()
+    version = re.search(r"python:(\d+\.\d+)", container["image"])[1]
+    assert version in {step["with"]["python-version"].split("'")[1] for step in steps("test")
+                       if "setup-python" in step.get("uses", "")}, "a Python that is tested"
+    assert {"ms-python.python", "ms-toolsai.jupyter"} <= set(container["customizations"]["vscode"]["extensions"])
+    tail = CONFIG["repository"]["url"].removeprefix("https://github.com/")
+    for page in ("README.md", "book/how_to_read.md"):
+        assert f"https://codespaces.new/{tail})" in read(page)

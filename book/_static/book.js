@@ -14,10 +14,15 @@ window.addEventListener("load", () => {
     list.querySelectorAll("a.headerlink, :scope > a").forEach(anchor => anchor.remove());
   }
   // what scrolls inside its box can be scrolled with the keys
-  for (const box of document.querySelectorAll("pre, .bd-article table")) {
-    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-  }
+  const reach = boxes => {
+    for (const box of document.querySelectorAll(boxes)) if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  };
+  reach("pre, .bd-article table");
+  window.MathJax?.startup?.promise?.then(() => reach("mjx-container[display], .bd-article span.math"));
 });
+
+// From a disk, the search cannot read the pages that it found: it shows their titles only.
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 
 const chapter = (location.pathname.match(/notebooks\/(\w+)\.html$/) || [])[1];  // none on other pages
 
@@ -83,5 +88,46 @@ window.addEventListener("load", () => {
     link.title = "Ask about this section";
     link.setAttribute("aria-label", `ask about the section ${section}`);
     heading.append(link);
+  }
+});
+
+// A picture of many panels, where a live notebook has a slider (tools/panels.py): one panel at a time, if it is wanted.
+window.addEventListener("load", () => {
+  for (const picture of document.querySelectorAll("img[data-panels]")) {
+    const panels = picture.dataset.panels.split(";").map(panel => panel.split(",").map(Number));
+    const [width, height] = ["width", "height"].map(side => Number(picture.getAttribute(side)));
+    const frame = [2, 3].map(side => Math.max(...panels.map(panel => panel[side])));  // as large as the largest
+    const view = document.createElement("div");
+    const bar = document.createElement("div");
+    view.className = "panels-view";
+    bar.className = "panels-bar";
+    bar.innerHTML = `<button type="button" class="btn btn-sm">One at a time</button>
+      <label hidden><span></span><input type="range" min="1" max="${panels.length}" value="1"></label><output hidden></output>`;
+    const [button, label, place] = bar.children;
+    const range = label.querySelector("input");
+    label.querySelector("span").textContent = picture.dataset.turned;
+    picture.replaceWith(view);
+    view.append(picture);
+    view.after(bar);
+
+    const show = () => {
+      const one = view.classList.contains("one");
+      const [x, y, w, h] = panels[range.value - 1];
+      view.style.cssText = one ? `width: ${1.7 * frame[0]}px; aspect-ratio: ${frame[0]} / ${frame[1]}` : "";
+      picture.style.cssText = one ? `width: ${100 * width / frame[0]}%; left: ${100 * ((frame[0] - w) / 2 - x) / frame[0]}%;
+        top: ${100 * ((frame[1] - h) / 2 - y) / frame[1]}%; clip-path: inset(${100 * y / height}%
+        ${100 * (1 - (x + w) / width)}% ${100 * (1 - (y + h) / height)}% ${100 * x / width}%)` : "";
+      label.hidden = place.hidden = !one;
+      button.textContent = one ? "All at once" : "One at a time";
+      place.textContent = `${range.value} of ${panels.length}`;
+      range.setAttribute("aria-valuetext", place.textContent);
+    };
+    button.addEventListener("click", () => {
+      view.classList.toggle("one");
+      picture.loading = "eager";
+      show();
+      if (view.classList.contains("one")) range.focus();
+    });
+    range.addEventListener("input", show);
   }
 });

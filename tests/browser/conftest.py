@@ -1,12 +1,10 @@
 """A real browser for the built pages: Chromium or Chrome of this machine, driven by Playwright.
 
-Nothing is asked from the internet. What a page loads from a CDN is answered from the npm package of
-the same name in ``_build/npm``; any other address is refused, and written down.
+Nothing is asked from the internet: an address elsewhere is refused, and written down.
 """
 
 import functools
 import http.server
-import re
 import shutil
 import threading
 from pathlib import Path
@@ -20,7 +18,7 @@ PACKAGES = ROOT / "_build" / "npm" / "node_modules"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 OPTIONS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
            "--disable-component-update", "--disable-sync", "--force-color-profile=srgb"]
-CDN = re.compile(r"https://cdn\.jsdelivr\.net/npm/([^/@]+)@[^/]+/(.+)")
+HERE = ("http://127.0.0.1", "http://localhost", "file:", "data:", "blob:")
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -36,6 +34,12 @@ def site():
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def folder():
+    """The address of the built book as a folder on the disk."""
+    return SITE.as_uri()
 
 
 @pytest.fixture(scope="session")
@@ -59,21 +63,17 @@ def browser():
 @pytest.fixture
 def open_page(browser):
     """``open_page(address, width)`` gives a page with ``page.complaints``: errors of the console and
-    of scripts, requests that failed, and addresses that were refused."""
+    of scripts, requests that failed, and addresses that were refused. ``begin(page)`` is called before it loads."""
     contexts = []
 
     def answer(route, complaints):
-        url = route.request.url
-        package = CDN.match(url)
-        if url.startswith(("http://127.0.0.1", "http://localhost", "data:", "blob:")):
+        if route.request.url.startswith(HERE):
             route.continue_()
-        elif package and (file := PACKAGES / package[1] / package[2].split("?")[0]).is_file():
-            route.fulfill(path=file)
         else:
-            complaints.append(f"asked for {url}")
+            complaints.append(f"asked for {route.request.url}")
             route.abort()
 
-    def open_(address, width=1300, height=900, wait="load", **options):
+    def open_(address, width=1300, height=900, wait="load", begin=None, **options):
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         page = context.new_page()
@@ -82,6 +82,8 @@ def open_page(browser):
         page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
         page.on("requestfailed", lambda r: page.complaints.append(f"failed: {r.url}"))
+        if begin:
+            begin(page)
         page.goto(address, wait_until=wait)
         return page
 
