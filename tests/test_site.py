@@ -77,7 +77,9 @@ def test_launch_buttons_name_tracked_files(pages):
         colab = [href for href in page.links if "colab.research" in href]
         assert all(href.startswith(start) for href in colab), colab
         if name.startswith("notebooks/"):
-            assert len(colab) == 1 and colab[0].removeprefix(start) in tracked, colab
+            assert [href.removeprefix(start) for href in colab] == [
+                f"{name}.ipynb", f"exercises/{name.removeprefix('notebooks/')}.ipynb"], colab
+            assert all(href.removeprefix(start) in tracked for href in colab), colab
 
 
 def test_formulas_are_left_to_mathjax_and_not_eaten(pages):

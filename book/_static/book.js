@@ -131,3 +131,15 @@ window.addEventListener("load", () => {
     range.addEventListener("input", show);
   }
 });
+
+// The notebook of a chapter's exercises can be saved from its page.
+window.addEventListener("load", () => {
+  const name = [...document.querySelectorAll(".bd-article p > code")].find(code => code.textContent === `exercises/${chapter}.ipynb`);
+  if (!name) return;
+  const link = document.createElement("a");
+  link.href = `${document.documentElement.dataset.content_root || "../"}_static/${name.textContent}`;
+  link.download = `exercises_${chapter}.ipynb`;
+  link.className = "save-exercises";
+  name.replaceWith(link);
+  link.append(name);
+});

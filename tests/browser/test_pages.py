@@ -150,6 +150,14 @@ def test_the_code_of_a_chapter_is_one_file(open_page, site):
     assert code.count("\n# In[") > 50 and "Question 1." not in code, "all cells, and no prose"
 
 
+def test_the_notebook_of_exercises_can_be_saved(open_page, site):
+    page = open_page(f"{site}/notebooks/09_mlp.html")
+    link = page.locator("a.save-exercises")
+    assert link.inner_text() == "exercises/09_mlp.ipynb"
+    saved = page.request.get(link.evaluate("a => a.href")).text()
+    assert saved == (ROOT / "exercises" / "09_mlp.ipynb").read_text(encoding="utf-8")
+
+
 def test_a_chapter_on_the_map_is_a_link(open_page, site):
     page = open_page(f"{site}/book/index.html")
     page.locator("svg.road a", has_text="Softmax").click()
