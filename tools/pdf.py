@@ -2,28 +2,28 @@
 
     make pdf
 
-All pages of the book stand in one, so that links within the book lead to pages of the PDF. Whatever is folded is open:
-paper cannot be clicked. MathJax sets the formulas, ``pdf.css`` the page. When the book is printed, the numbers of its
-pages are known: the contents are printed once more with them, and put in their place.
+Each page of the book is printed alone, since all at once are more than Chromium can hold, and is told how many sheets
+are before it. Then they are bound (tools/binding.py). Whatever is folded is open: paper cannot be clicked.
+MathJax sets the formulas, ``pdf.css`` the page. The contents come last, when the numbers of all pages are known.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator
 from html import escape
 from itertools import groupby
 from pathlib import Path
 
 from lxml import html
-from pypdf import PdfReader, PdfWriter
-from pypdf.generic import DictionaryObject, NameObject, NumberObject, TextStringObject
+from playwright.sync_api import Browser
 
+from binding import ELSEWHERE, Book, Piece
 from edition import AUTHOR, NAME, PACKAGES, ROOT, SITE, TITLE, Page, address, chromium, edition, pages, relink
 
 FOLDER = ROOT / "_build" / "pdf"
 PDF = FOLDER / f"{NAME}.pdf"
 LONG = 30  # lines; longer code and outputs may be torn by the end of a page
+# parts of code without a colour, and operators: each would be a tag of its own in the PDF, half a million of them
+PLAIN = ".//pre//span[@class='n' or @class='p' or @class='o' or @class='w' or @class='nn' or not(@class)]"
 FONTS = ["@fontsource/source-serif-4/400.css", "@fontsource/source-serif-4/400-italic.css",
          "@fontsource/source-serif-4/700.css", "@fontsource/source-serif-4/700-italic.css",
          "@fontsource-variable/noto-sans-sc/index.css"]
@@ -37,6 +37,16 @@ TYPESET = """async () => {
   for (const item of MathJax.startup.document.math) {
     item.typesetRoot.setAttribute("role", "img");
     item.typesetRoot.setAttribute("aria-label", item.math);
+    // a full stop after a formula stays in its line
+    const formula = item.typesetRoot.closest(".math"), text = formula.nextSibling;
+    const marks = !item.display && text?.nodeType === Node.TEXT_NODE && text.data.match(/^[.,;:!?)]+/);
+    if (marks) {
+      text.splitText(marks[0].length);
+      const line = document.createElement("span");
+      line.style.whiteSpace = "nowrap";
+      formula.before(line);
+      line.append(formula, text);
+    }
   }
   await document.fonts.ready;
   // what is wider than its place becomes smaller; all is measured before anything changes
@@ -46,13 +56,7 @@ TYPESET = """async () => {
   return [...document.querySelectorAll("mjx-merror")].map(e => e.textContent).concat(
     [...document.images].filter(image => !image.naturalWidth).map(image => image.src));
 }"""
-HEADINGS = """() => [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")].map(h => h.textContent)"""
-LINES = """() => [...document.querySelectorAll(".contents a")].map(a => a.getAttribute("href").slice(1))"""
-NUMBER = """numbers => {
-  document.querySelectorAll("article, .part").forEach(e => e.remove());
-  document.querySelectorAll(".contents b").forEach((b, i) => b.textContent = numbers[i]);
-}"""
-SETTINGS = {"prefer_css_page_size": True, "print_background": True, "tagged": True}
+HEADINGS = """() => [...document.querySelectorAll("h1, h2, h3, h4, h5, h6")].map(h => [+h.tagName[1], h.textContent])"""
 
 
 def unfold(article: html.HtmlElement) -> None:
@@ -79,16 +83,20 @@ def printed(page: Page) -> str:
     """The article of a page as it is printed: names of places are prefixed by the page's."""
     unfold(page.article)
     lower_headings(page.article)
-    relink(page, lambda key, anchor: f"#{key}--{anchor}" if anchor else f"#{key}")
+    relink(page, lambda key, anchor: ("#" if key == page.key else ELSEWHERE) + key + (anchor and f"--{anchor}"))
     for element in page.article.xpath(".//*[@id]"):
         element.set("id", f"{page.key}--{element.get('id')}")
+    for token in page.article.xpath(PLAIN):
+        token.drop_tag()
     for box in page.article.iter("pre"):
         if box.text_content().count("\n") > LONG:
             box.set("class", "long")
     for image in page.article.iter("img"):
         image.set("src", (SITE / image.get("src")).as_uri())
     page.article.set("id", page.key)
-    return html.tostring(page.article, encoding="unicode", with_tail=False)
+    # Chromium writes down those places only to which a link leads
+    places = "".join(f'<a href="#{place}"></a>' for place in page.article.xpath("descendant-or-self::*/@id"))
+    return f'{html.tostring(page.article, encoding="unicode", with_tail=False)}<nav hidden>{places}</nav>'
 
 
 def sections(page: Page) -> list[tuple[str, str]]:
@@ -97,101 +105,75 @@ def sections(page: Page) -> list[tuple[str, str]]:
             for section in page.article.findall("./section/section") if section.find("h3") is not None]
 
 
-def contents(book: list[Page]) -> str:
-    """Parts, pages and sections; b is for the number of the page."""
+def contents(book: list[Page], places: dict[str, int]) -> str:
+    """The first page, then parts, pages and sections with the numbers of their pages."""
+    def line(kind: str, place: str, title: str) -> str:
+        return (f'<p class="{kind}"><a href="{ELSEWHERE}{place}"><span>{escape(title)}</span> '
+                f'<b>{places.get(place, 0)}</b></a></p>')
     lines = []
     for part, own in groupby(book, lambda page: page.part):
         lines += [f'<p class="of-part">{escape(part)}</p>'] if part else []
         for page in own:
-            lines.append(f'<p class="of-page"><a href="#{page.key}"><span>{escape(page.title)}</span> <b>0</b></a></p>')
-            lines += [f'<p class="of-section"><a href="#{place}"><span>{escape(title)}</span> <b>0</b></a></p>'
-                      for place, title in sections(page)]
-    return f'<nav class="contents"><h1>Contents</h1>{"".join(lines)}</nav>'
+            lines.append(line("of-page", page.key, page.title))
+            lines += [line("of-section", *section) for section in sections(page)]
+    return f"""<div class="cover"><p class="title">{TITLE}</p>
+<p>For curious programmers who know Python and school mathematics</p>
+<p class="edition">{edition()}</p><p><a href="{address()}">{address()}</a></p>
+<p>Text and figures CC BY 4.0, code MIT</p></div>
+<nav class="contents"><h1>Contents</h1>{"".join(lines)}</nav>"""
 
 
-def whole(book: list[Page]) -> str:
-    """The book as one page of HTML."""
-    articles = {page.key: printed(page) for page in book}
-    body = []
-    for part, own in groupby(book, lambda page: page.part):
-        body += [f'<div class="part"><h1>{escape(part)}</h1></div>'] if part else []
-        body += [articles[page.key] for page in own]
-    heads = "".join(f'@page {page.key} {{ @top-left {{ content: "{page.title}" }} }} #{page.key} {{ page: {page.key} }}'
-                    for page in book)
+def sheet(body: str, before: int, head: str = "") -> str:
+    """A piece of the book as a page of HTML: how many printed pages are before it, and its running head."""
     sheets = [*(PACKAGES / name for name in FONTS), SITE / "_static/pygments.css", Path(__file__).with_name("pdf.css")]
     faces = [f"@font-face {{ font-family: {family}; font-weight: {weight}; src: url({(DEJAVU / file).as_uri()}) }}\n"
              for family, weight, file in (("Sans", 400, "DejaVuSans.ttf"), ("Mono", 400, "DejaVuSansMono.ttf"),
                                           ("Mono", 700, "DejaVuSansMono-Bold.ttf"))]
     return f"""<!doctype html>
 <html lang="en" data-theme="light"><head><meta charset="utf-8"><title>{TITLE}</title>
+<style>html {{ counter-reset: page {before}; }} @page {{ @top-left {{ content: "{head}"; }} }}
+{"".join(faces)}</style>
 {"".join(f'<link rel="stylesheet" href="{sheet.as_uri()}">' for sheet in sheets)}
-<style>{heads}{"".join(faces)}</style>
 <script>MathJax = {MATHJAX};</script><script src="{(PACKAGES / "mathjax/es5/tex-chtml.js").as_uri()}"></script>
-</head><body>
-<div class="cover"><p class="title">{TITLE}</p>
-<p>For curious programmers who know Python and school mathematics</p>
-<p class="edition">{edition()}</p><p><a href="{address()}">{address()}</a></p>
-<p>Text and figures CC BY 4.0, code MIT</p></div>{contents(book)}{"".join(body)}</body></html>
+</head><body>{body}</body></html>
 """
 
 
-def bookmarks(entry: DictionaryObject, level: int = 0) -> Iterator[tuple[int, DictionaryObject]]:
-    """All entries below this one in the outline of a PDF, with their level."""
-    below = entry.get("/First")
-    while below is not None:
-        below = below.get_object()
-        yield level, below
-        yield from bookmarks(below, level + 1)
-        below = below.get("/Next")
-
-
-def numbers(book: PdfReader, places: list[str]) -> list[int]:
-    """The numbers of the pages on which these places are."""
-    known = book.named_destinations
-    return [book.get_destination_page_number(known[f"/{place}"]) + 1 for place in places]
-
-
-def name_bookmarks(writer: PdfWriter, headings: list[str]) -> None:
-    """Chromium writes a heading at the top of a page twice, and joins its lines without a space. Sections are
-    folded. Raises ValueError if an entry is not that of its heading."""
-    entries = list(bookmarks(writer.root_object["/Outlines"]))
-    for (level, entry), heading in zip(entries, headings, strict=True):
-        if "".join(heading.split()) not in "".join(entry["/Title"].split()):
-            raise ValueError(f"the bookmark {entry['/Title']!r} stands at the heading {heading!r}")
-        entry[NameObject("/Title")] = TextStringObject(" ".join(heading.split()))
-        if level and "/Count" in entry:
-            entry[NameObject("/Count")] = NumberObject(-abs(entry["/Count"]))
-
-
-def put_contents(writer: PdfWriter, contents: PdfReader) -> None:
-    """The first pages, printed again with numbers, in the place of those without: what is drawn is exchanged,
-    links and tags stay."""
-    for old, new in zip(writer.pages, contents.pages):
-        for name in ("/Contents", "/Resources"):
-            old[NameObject(name)] = new.raw_get(name).clone(writer)
+def print_with(browser: Browser, source: str) -> Piece:
+    """A page of HTML on paper. Raises ValueError for formulas that MathJax cannot read and for missing pictures."""
+    file = FOLDER / "piece.html"
+    file.write_text(source, encoding="utf-8")
+    page = browser.new_page(viewport={"width": 1000, "height": 1000})
+    page.set_default_timeout(0)
+    page.emulate_media(media="print")
+    page.goto(file.as_uri())
+    if wrong := page.evaluate(TYPESET):
+        raise ValueError(f"formulas that MathJax cannot read, and pictures that are missing: {wrong}")
+    headings = page.evaluate(HEADINGS)
+    pdf = page.pdf(prefer_css_page_size=True, print_background=True, outline=True, tagged=True)
+    page.close()
+    return Piece(pdf, headings)
 
 
 def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    source = FOLDER / "book.html"
-    source.write_text(whole(pages()), encoding="utf-8")
+    book = pages()
+    bodies = {page.key: printed(page) for page in book}
+    pieces, places, part = [], {}, ""
     with chromium() as browser:
-        page = browser.new_page(viewport={"width": 1000, "height": 1000})
-        page.set_default_timeout(0)
-        page.emulate_media(media="print")
-        page.goto(source.as_uri())
-        if wrong := page.evaluate(TYPESET):
-            raise SystemExit(f"formulas that MathJax cannot read, and pictures that are missing: {wrong}")
-        headings = page.evaluate(HEADINGS)
-        page.pdf(path=PDF, outline=True, **SETTINGS)
-        writer = PdfWriter(PDF, incremental=True)
-        page.evaluate(NUMBER, numbers(PdfReader(PDF), page.evaluate(LINES)))
-        contents = PdfReader(io.BytesIO(page.pdf(**SETTINGS)))
-    name_bookmarks(writer, headings)
-    put_contents(writer, contents)
-    writer.add_metadata({"/Author": AUTHOR, "/Subject": edition()})
-    writer.write(PDF)
-    print(f"{PDF.relative_to(ROOT)}: {len(writer.pages)} pages, {PDF.stat().st_size / 1e6:.0f} MB")
+        count = len(print_with(browser, sheet(contents(book, places), 0)).reader.pages)
+        for page in book:
+            opening = f'<div class="part"><h1>{escape(page.part)}</h1></div>' if page.part != part else ""
+            piece = print_with(browser, sheet(opening + bodies[page.key], count, page.title))
+            places |= {place: count + index + 1 for place, index in piece.places().items()}
+            pieces.append(piece)
+            count, part = count + len(piece.reader.pages), page.part
+        pieces.insert(0, print_with(browser, sheet(contents(book, places), 0)))
+    bound = Book(TITLE, AUTHOR, edition())
+    for piece in pieces:
+        bound.add(piece)
+    bound.write(PDF)
+    print(f"{PDF.relative_to(ROOT)}: {count} pages, {PDF.stat().st_size / 1e6:.0f} MB")
 
 
 if __name__ == "__main__":
