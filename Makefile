@@ -73,6 +73,7 @@ site: setup cards
 	$(BIN)/python tools/numbers_of_chapters.py
 	$(BIN)/python tools/panels.py
 	$(BIN)/python tools/light.py
+	cp -R exercises _build/html/_static/
 
 # Do the links to other places still lead there? Needs the network.
 links: setup cards

@@ -121,7 +121,8 @@ def package(book: list[Page], files: dict[str, str], images: list[str]) -> str:
         kinds = [kind for kind, tag in (("mathml", "<math"), ("svg", "<svg")) if tag in files[f"{page.key}.xhtml"]]
         items.append(f'<item id="{page.key}" href="{page.key}.xhtml" media-type="application/xhtml+xml"'
                      + (f' properties="{" ".join(kinds)}"' if kinds else "") + "/>\n")
-    items += [f'<item id="picture-{i}" href="{image}" media-type="image/png"/>\n' for i, image in enumerate(images)]
+    items += [f'<item id="picture-{i}" href="{image}" media-type="image/{Path(image).suffix[1:]}"/>\n'
+              for i, image in enumerate(images)]
     spine = "".join(f'<itemref idref="{page.key}"/>\n' for page in book)
     return f"""<?xml version="1.0" encoding="utf-8"?>
 <package xmlns="http://www.idpf.org/2007/opf" version="3.0" unique-identifier="id" xml:lang="en">

@@ -39,7 +39,6 @@ sys.path.insert(0, str(ROOT))  # the helper of this tree
 from shared.exercises import Exercise, bound, difference, pack, quiet  # noqa: E402
 
 FOLDER = ROOT / "exercises"
-STATIC = ROOT / "book" / "_static" / "exercises"  # once more for the pages, which offer it to be saved
 SEEDS = re.compile(r"manual_seed|seed_everything|random\.seed")
 SETTINGS = re.compile(r"^(warnings|torch\.set_|torch\.backends|plt\.rcParams|os\.environ)")
 CHANGING = re.compile(r"fit|train|init|step|sgd|load|update|_$")  # functions that change what they are given
@@ -76,13 +75,18 @@ class Statement:
         for node in ast.walk(self.tree):
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
                 return set()
-            call = node.value if isinstance(node, (ast.Expr, ast.Assign)) else None
-            if not isinstance(call, ast.Call):
-                continue
-            names = lambda tree: {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}  # noqa: E731
-            found |= names(call.func) if isinstance(node, ast.Expr) else set()  # who is asked to do something
-            found |= names(call) if CHANGING.search(ast.unparse(call.func)) else set()
+            calls = []
+            if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+                found |= names_in(node.value.func)  # who is asked to do something
+                calls = [n for n in ast.walk(node) if isinstance(n, ast.Call)]
+            elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+                calls = [node.value]
+            found |= set().union(*(names_in(call) for call in calls if CHANGING.search(ast.unparse(call.func))))
         return found
+
+
+def names_in(tree: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
 
 
 @dataclass(frozen=True)
@@ -446,12 +450,10 @@ def main() -> None:
         found = list(trials(chapter, numbers))
         print("\n".join(found) or f"{path.stem}: all {len(numbers)} are as they should be")
         sys.exit(bool(found))
-    for folder in FOLDER, STATIC:
-        folder.mkdir(exist_ok=True)
+    FOLDER.mkdir(exist_ok=True)
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         lead(path)
-        for folder in FOLDER, STATIC:
-            (folder / path.name).write_text(written(Chapter(path)), encoding="utf-8", newline="\n")
+        (FOLDER / path.name).write_text(written(Chapter(path)), encoding="utf-8", newline="\n")
 
 
 if __name__ == "__main__":

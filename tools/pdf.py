@@ -93,6 +93,7 @@ def printed(page: Page) -> str:
             box.set("class", "long")
     for image in page.article.iter("img"):
         image.set("src", (SITE / image.get("src")).as_uri())
+        image.attrib.pop("loading", None)  # all of them, not when they come near
     page.article.set("id", page.key)
     # Chromium writes down those places only to which a link leads
     places = "".join(f'<a href="#{place}"></a>' for place in page.article.xpath("descendant-or-self::*/@id"))
