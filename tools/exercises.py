@@ -436,6 +436,8 @@ def trials(chapter: Chapter, numbers: list[int]) -> Iterator[str]:
                 wrong = broken(right, how)
                 if wrong is right or not isinstance(wrong, Broken) and difference(wrong, right) in ("", None):
                     continue
+                if name in task.free and any(getattr(value, "real", True) is False for value in names.values()):
+                    continue  # on a built-in sample, claims about real data are not checked
                 names[name] = wrong
                 if check.verdict(n).right and getattr(wrong, "wrong", True):
                     yield f"{n}: {name} is called right as {how}"
