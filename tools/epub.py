@@ -17,7 +17,8 @@ from pathlib import Path
 
 from lxml import etree, html
 
-from edition import AUTHOR, NAME, PACKAGES, ROOT, SITE, TITLE, Page, address, chromium, edition, pages, relink
+from edition import AUTHOR, NAME, ROOT, SITE, TITLE, Page, address, chromium, edition, pages, relink
+from formulas import source as mathjax
 from setup_cell import git
 
 FOLDER = ROOT / "_build" / "epub"
@@ -47,9 +48,9 @@ def mathml(formulas: list[tuple[str, bool]]) -> list[etree._Element]:
     """The formulas as MathML. Raises ValueError for what MathJax cannot read."""
     with chromium() as browser:
         page = browser.new_page()
-        page.goto((PACKAGES / "mathjax" / "package.json").as_uri())
+        page.goto((mathjax() / "tex-chtml.js").as_uri())
         page.add_script_tag(content="MathJax = {startup: {typeset: false}}")
-        page.add_script_tag(url=(PACKAGES / "mathjax" / "es5" / "tex-chtml.js").as_uri())
+        page.add_script_tag(url=(mathjax() / "tex-chtml.js").as_uri())
         page.evaluate("MathJax.startup.promise.then(() => 0)")
         found = [etree.fromstring(text) for text in page.evaluate(TO_MATHML, formulas)]
     for (source, _), math in zip(formulas, found):

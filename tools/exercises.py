@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import json
 import re
 import symtable
 import sys
@@ -30,16 +29,17 @@ import nbformat
 import numpy as np
 import torch
 
-from questions import relinked
-from setup_cell import address
+from questions import relinked, title
+from setup_cell import address, rewrite
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the helper of this tree
 
-from shared.exercises import Exercise, bound, difference, pack, quiet  # noqa: E402
+from shared.exercises import Exercise, bound, difference, mentioned, pack, quiet  # noqa: E402
 
 FOLDER = ROOT / "exercises"
-SEEDS = re.compile(r"manual_seed|seed_everything|random\.seed")
+HEADING = re.compile(r"(?m)^(## Exercises)$")
+SEEDS = re.compile(r"manual_seed|seed_all|random\.seed")
 SETTINGS = re.compile(r"^(warnings|torch\.set_|torch\.backends|plt\.rcParams|os\.environ)")
 CHANGING = re.compile(r"fit|train|init|step|sgd|load|update|_$")  # functions that change what they are given
 
@@ -77,16 +77,12 @@ class Statement:
                 return set()
             calls = []
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-                found |= names_in(node.value.func)  # who is asked to do something
+                found |= mentioned(node.value.func)  # who is asked to do something
                 calls = [n for n in ast.walk(node) if isinstance(n, ast.Call)]
             elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
                 calls = [node.value]
-            found |= set().union(*(names_in(call) for call in calls if CHANGING.search(ast.unparse(call.func))))
+            found |= set().union(*(mentioned(call) for call in calls if CHANGING.search(ast.unparse(call.func))))
         return found
-
-
-def names_in(tree: ast.AST) -> set[str]:
-    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)}
 
 
 @dataclass(frozen=True)
@@ -141,7 +137,6 @@ class Chapter:
 
     def __init__(self, path: Path):
         self.path, self.cells = path, nbformat.read(path, as_version=4).cells
-        self.title = self.cells[0].source.splitlines()[0].lstrip("# ")
 
     @cached_property
     def statements(self) -> list[Statement]:
@@ -175,7 +170,7 @@ class Chapter:
                     break
                 code += [later] if later.cell_type == "code" else []
             solution = "\n\n\n".join(c.source for c in code if "raises-exception" not in c.metadata.get("tags", []))
-            said = code[0].metadata.get("exercise") or guess(solution)
+            said = code[0].metadata.get("exercise", {})
             found.append(Task(int(match[1]), cell.source[match.start():], solution, tuple(said.get("make", ())),
                               tuple(said.get("free", ())), tuple(said.get("uses", ())), (i, 0)))
         return found
@@ -206,7 +201,7 @@ class Chapter:
 
     def used_by(self, task: Task) -> list[Statement]:
         """The statements before an exercise that give its solution, and its text, what they use."""
-        begin = next(t.place for t in self.tasks)  # earlier exercises are not the chapter's
+        begin = self.tasks[0].place  # earlier exercises are not the chapter's
         every = [s for s in self.statements if s.place < begin]
         told = set(re.findall(r"`(\w+)", task.text)) & set().union(*(s.binds for s in every))
         wanted = needed(task.solution) | told | set(task.uses)
@@ -241,18 +236,6 @@ class Chapter:
 
     def packed(self) -> str:
         return pack({t.number: Exercise(t.solution, t.make, t.free, self.before(t)) for t in self.tasks})
-
-
-def guess(solution: str) -> dict[str, list[str]]:
-    """What a reader has to make, if nobody says it: what the assertions speak of."""
-    tree = ast.parse(solution)
-    functions = [n.name for n in tree.body if isinstance(n, ast.FunctionDef)]
-    classes = [n.name for n in tree.body if isinstance(n, ast.ClassDef)]
-    claims = [n for n in ast.walk(tree) if isinstance(n, ast.Assert) or isinstance(n, ast.Call)
-              and getattr(n.func, "id", "") in ("expect", "agree")]
-    spoken = {n.id for claim in claims for n in ast.walk(claim) if isinstance(n, ast.Name)} & bound(tree)
-    made = [n for n in functions if n in spoken] or sorted(spoken - set(classes)) or functions
-    return {"make": made, "free": [n for n in classes if n in spoken]}
 
 
 def stub(task: Task) -> str:
@@ -304,14 +287,11 @@ def line(name: str) -> str:
 
 def lead(path: Path) -> None:
     """Make sure that the line stands under the chapter's heading; nothing else changes."""
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    cell = next(c for c in stored["cells"] if re.search(r"(?m)^## Exercises$", "".join(c["source"])))
-    before, heading, after = re.split(r"(?m)^(## Exercises)$", "".join(cell["source"]))
-    parts = [p for p in after.strip("\n").split("\n\n") if p and not p.startswith("`exercises/")]
-    source = before + "\n\n".join([heading, line(path.name), *parts])
-    if source != "".join(cell["source"]):
-        cell["source"] = source.splitlines(keepends=True)
-        path.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
+    def led(source: str) -> str:
+        before, heading, after = HEADING.split(source)
+        parts = [p for p in after.strip("\n").split("\n\n") if p and not p.startswith("`exercises/")]
+        return before + "\n\n".join([heading, line(path.name), *parts])
+    rewrite(path, lambda cell: HEADING.search("".join(cell["source"])), led)
 
 
 def notebook(chapter: Chapter) -> nbformat.NotebookNode:
@@ -320,7 +300,7 @@ def notebook(chapter: Chapter) -> nbformat.NotebookNode:
     new, text = nbformat.v4.new_code_cell, nbformat.v4.new_markdown_cell
     setup = next(cell for cell in chapter.cells if cell.cell_type == "code")
     cells = [
-        text(f"# Exercises: {chapter.title}\n\n"
+        text(f"# Exercises: {title(chapter.path)}\n\n"
              f"The exercises of chapter [{number}](../notebooks/{name}), to work on ([in Colab]({colab(name)})). Run "
              "the cells from the top. Each exercise has a cell for your answer, which says what to call it, and "
              "`check(1)` then compares it with the solution: it says what is different, not how to do it. "

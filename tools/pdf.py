@@ -18,6 +18,7 @@ from playwright.sync_api import Browser
 
 from binding import ELSEWHERE, Book, Piece
 from edition import AUTHOR, NAME, PACKAGES, ROOT, SITE, TITLE, Page, address, chromium, edition, pages, relink
+from formulas import source as mathjax
 
 FOLDER = ROOT / "_build" / "pdf"
 PDF = FOLDER / f"{NAME}.pdf"
@@ -135,7 +136,7 @@ def sheet(body: str, before: int, head: str = "") -> str:
 <style>html {{ counter-reset: page {before}; }} @page {{ @top-left {{ content: "{head}"; }} }}
 {"".join(faces)}</style>
 {"".join(f'<link rel="stylesheet" href="{sheet.as_uri()}">' for sheet in sheets)}
-<script>MathJax = {MATHJAX};</script><script src="{(PACKAGES / "mathjax/es5/tex-chtml.js").as_uri()}"></script>
+<script>MathJax = {MATHJAX};</script><script src="{(mathjax() / "tex-chtml.js").as_uri()}"></script>
 </head><body>{body}</body></html>
 """
 

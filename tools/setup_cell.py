@@ -11,6 +11,7 @@ it does nothing.
 import json
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -61,16 +62,22 @@ def last_commit() -> str:
     return git("log", "-1", "--format=%H", "--", *HELPER)
 
 
-def write_cell(path: Path, source: str) -> bool:
-    """Make this the first cell of code of a notebook; everything else stays as it is, byte by byte
+def rewrite(path: Path, chosen: Callable[[dict], object], change: Callable[[str], str]) -> bool:
+    """Change the source of the first cell of a notebook that is chosen; everything else stays as it is, byte by byte
     if the file was written as Jupyter writes it. Returns whether anything changed."""
     notebook = json.loads(path.read_text(encoding="utf-8"))
-    first = next(cell for cell in notebook["cells"] if cell["cell_type"] == "code")
-    if "".join(first["source"]) == source:
+    cell = next(cell for cell in notebook["cells"] if chosen(cell))
+    old = "".join(cell["source"])
+    if (new := change(old)) == old:
         return False
-    first["source"] = source.splitlines(keepends=True)
+    cell["source"] = new.splitlines(keepends=True)
     path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", encoding="utf-8", newline="\n")
     return True
+
+
+def write_cell(path: Path, source: str) -> bool:
+    """Make this the first cell of code of a notebook. Returns whether anything changed."""
+    return rewrite(path, lambda cell: cell["cell_type"] == "code", lambda _: source)
 
 
 def main() -> None:

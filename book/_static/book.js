@@ -24,6 +24,7 @@ window.addEventListener("load", () => {
 // From a disk, the search cannot read the pages that it found: it shows their titles only.
 if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
 
+const bookRoot = document.documentElement.dataset.content_root || "../";  // where the book begins, seen from here
 const chapter = (location.pathname.match(/notebooks\/(\w+)\.html$/) || [])[1];  // none on other pages
 
 // The first use of a term that an earlier chapter defines leads to the glossary, and shows its definition.
@@ -36,7 +37,6 @@ window.addEventListener("load", () => {
   const escaped = terms.map(term => term.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
   const pattern = new RegExp(`(?<![\\w-])(${escaped.join("|")})(?:s|es)?(?![\\w-])`, "i");
   const names = Object.fromEntries(terms.map(term => [term.toLowerCase(), term]));
-  const root = document.documentElement.dataset.content_root || "../";
   const skip = "a, code, pre, h1, h2, h3, h4, summary, strong, mjx-container, .math, .cell_output, button";
   for (const block of document.querySelectorAll(".bd-article p, .bd-article li")) {
     const walker = document.createTreeWalker(block, NodeFilter.SHOW_TEXT);
@@ -51,7 +51,7 @@ window.addEventListener("load", () => {
         if (!left.delete(term)) continue;
         const link = document.createElement("a");
         link.className = "term";
-        link.href = `${root}book/glossary.html#term-${term.replace(/[^A-Za-z0-9]+/g, "-")}`;
+        link.href = `${bookRoot}book/glossary.html#term-${term.replace(/[^A-Za-z0-9]+/g, "-")}`;
         link.dataset.definition = window.glossary[term][0];
         link.setAttribute("aria-label", `${found[0]}: ${window.glossary[term][0]}`);
         link.textContent = found[0];
@@ -67,7 +67,7 @@ window.addEventListener("load", () => {
   if (!chapter || !notebook) return;
   const entry = notebook.closest("li").cloneNode(true);
   const link = entry.querySelector("a");
-  link.href = `${document.documentElement.dataset.content_root || "../"}_static/code/${chapter}.py`;
+  link.href = `${bookRoot}_static/code/${chapter}.py`;
   link.title = "Download the code only";
   link.className = "btn btn-sm btn-download-code-button dropdown-item";
   link.querySelector(".btn__text-container").textContent = ".py, code only";
@@ -137,7 +137,7 @@ window.addEventListener("load", () => {
   const name = [...document.querySelectorAll(".bd-article p > code")].find(code => code.textContent === `exercises/${chapter}.ipynb`);
   if (!name) return;
   const link = document.createElement("a");
-  link.href = `${document.documentElement.dataset.content_root || "../"}_static/${name.textContent}`;
+  link.href = `${bookRoot}_static/${name.textContent}`;
   link.download = `exercises_${chapter}.ipynb`;
   link.className = "save-exercises";
   name.replaceWith(link);

@@ -5,19 +5,18 @@ Nothing is asked from the internet: an address elsewhere is refused, and written
 
 import functools
 import http.server
-import shutil
 import threading
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import sync_playwright
 
-from chapters import ROOT, SITE
+from chapters import SITE
+from edition import CHROMIUM, PACKAGES, installed_browser
 
-PACKAGES = ROOT / "_build" / "npm" / "node_modules"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 OPTIONS = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
            "--disable-component-update", "--disable-sync", "--force-color-profile=srgb"]
+LEFT = "net::ERR_ABORTED"  # the page was left before the file, often its icon, had come: nothing is wrong with it
 HERE = ("http://127.0.0.1", "http://localhost", "file:", "data:", "blob:")
 
 
@@ -50,10 +49,10 @@ def axe():
 
 @pytest.fixture(scope="session")
 def browser():
-    found = next((path for name in NAMES if (path := shutil.which(name))), None)
+    found = installed_browser()
     with sync_playwright() as playwright:
         if found is None and not Path(playwright.chromium.executable_path).exists():
-            pytest.exit(f"no browser: install Chromium or Chrome (looked for {', '.join(NAMES)}), or run "
+            pytest.exit(f"no browser: install Chromium or Chrome (looked for {', '.join(CHROMIUM)}), or run "
                         "python -m playwright install chromium", returncode=1)
         browser = playwright.chromium.launch(executable_path=found, args=OPTIONS, chromium_sandbox=False)
         yield browser
@@ -63,7 +62,8 @@ def browser():
 @pytest.fixture
 def open_page(browser):
     """``open_page(address, width)`` gives a page with ``page.complaints``: errors of the console and
-    of scripts, requests that failed, and addresses that were refused. ``begin(page)`` is called before it loads."""
+    of scripts, requests that failed (but for those of a page that was left), and addresses that were
+    refused. ``begin(page)`` is called before it loads."""
     contexts = []
 
     def answer(route, complaints):
@@ -81,7 +81,7 @@ def open_page(browser):
         page.route("**/*", lambda route: answer(route, page.complaints))
         page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: page.complaints.append(str(error)))
-        page.on("requestfailed", lambda r: page.complaints.append(f"failed: {r.url}"))
+        page.on("requestfailed", lambda r: page.complaints.append(f"failed: {r.url}") if r.failure != LEFT else None)
         if begin:
             begin(page)
         page.goto(address, wait_until=wait)
