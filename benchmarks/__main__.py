@@ -12,8 +12,8 @@ from benchmarks import report
 
 PROGRAMS = {"speed": ("feeding", "scale", "characters"),
             "accuracy": ("fashion_mnist", "lenet_ablation", "quality", "birds", "modern_cnns", "batch_norm",
-                         "resnet", "inside_cnns", "recurrent", "parallel_models", "gates", "gate_variants",
-                         "translation", "translation_seconds", "sentiment"),
+                         "resnet", "inside_cnns", "two_cores", "recurrent", "parallel_models", "gates",
+                         "gate_variants", "translation", "translation_seconds", "sentiment"),
             "gpu": ("devices", "gpu_training", "cifar10")}
 
 if __name__ == "__main__":

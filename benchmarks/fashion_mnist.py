@@ -40,11 +40,11 @@ def adam(lr: float, warmup: float = 0.) -> Callable:
 
 
 RUNS = {
-    "softmax, SGD 0.1 (the notes' setting)": Run(linear, sgd(.1), (.827, .831, .835), .80),
+    "softmax, SGD 0.1 (the sources' setting)": Run(linear, sgd(.1), (.827, .831, .835), .80),
     "softmax, Adam 0.01, cosine": Run(linear, adam(.01), (.827, .831, .835), .844),
-    "MLP 256, SGD 0.1 (the notes' setting)": Run(mlp, sgd(.1), (.833, .847, .854), .80),
+    "MLP 256, SGD 0.1 (the sources' setting)": Run(mlp, sgd(.1), (.833, .847, .854), .80),
     "MLP 256, Adam 0.003, cosine": Run(mlp, adam(.003), (.833, .847, .854), .88),
-    "MLP 256-256, dropout 0.2 and 0.5, SGD 0.5 (the notes' setting)": Run(
+    "MLP 256-256, dropout 0.2 and 0.5, SGD 0.5 (the sources' setting)": Run(
         lambda: two_hidden_layers(.2, .5), sgd(.5), (.832, .854, .855), .80),
     "MLP 256-256, no dropout, SGD 0.5": Run(two_hidden_layers, sgd(.5), None, .80),
     "MLP 256-256, dropout 0.2 and 0.5, Adam 0.003, cosine": Run(

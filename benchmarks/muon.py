@@ -1,0 +1,54 @@
+"""Muon (Jordan et al. 2024): steps of equal size in all directions for the kernels of convolutions.
+
+The gradient of a matrix of weights has a few large singular values and many small ones, so that a step of SGD moves it
+almost only in a few directions. Muon takes the nearest matrix whose singular values are all 1 instead. PyTorch's own
+`torch.optim.Muon` takes matrices only; this one reads a kernel (outputs, inputs, height, width) as a matrix with a row
+for each output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+
+def orthogonal(G: Tensor, steps: int = 3) -> Tensor:
+    """A matrix with the singular vectors of G, and singular values that are about 1 where those of G are not very small
+    beside the largest. Each step of Newton and Schulz applies a polynomial to them, with coefficients that Jordan found
+    to pull them up fast: a few products of matrices instead of a decomposition."""
+    wide = G.shape[0] <= G.shape[1]
+    X = (G if wide else G.T).bfloat16()
+    X = X / (X.norm() + 1e-7)
+    for _ in range(steps):
+        A = X @ X.T
+        X = 3.4445 * X + (-4.7750 * A + 2.0315 * A @ A) @ X
+    return (X if wide else X.T).to(G.dtype)
+
+
+class Muon(torch.optim.SGD):
+    """For a list of layers: the kernels of the convolutions, but for those that are not learnt, are kept at a fixed
+    norm and take steps of ``kernel_lr`` times an orthogonal matrix; biases of batch normalisation have a rate of their
+    own, and what is left, the last layer and the bias of the first, another."""
+
+    def __init__(self, layers: nn.Sequential, kernel_lr: float = .12, bias_lr: float = .053, lr: float = .67,
+                 decay: float = .001, momentum: float = .85):
+        kernels = [m.weight for m in layers if isinstance(m, nn.Conv2d) and m.weight.requires_grad]
+        biases = [m.bias for m in layers if isinstance(m, nn.BatchNorm2d)]
+        special = {id(p) for p in kernels + biases}
+        others = [p for p in layers.parameters() if p.requires_grad and id(p) not in special]
+        super().__init__([{"params": biases, "lr": bias_lr, "weight_decay": decay / bias_lr},
+                          {"params": others, "lr": lr, "weight_decay": decay / lr},
+                          {"params": kernels, "lr": kernel_lr}], momentum=momentum, nesterov=True)
+        self.velocity = {p: torch.zeros_like(p) for p in kernels}
+
+    @torch.no_grad()
+    def step(self, closure: Callable | None = None) -> None:
+        group = self.param_groups[-1]
+        for p, velocity in self.velocity.items():
+            velocity.mul_(.6).add_(p.grad)
+            ahead = p.grad.add(velocity, alpha=.6)
+            p.mul_(len(p) ** .5 / p.norm())
+            p.sub_(orthogonal(ahead.flatten(1)).view_as(p), alpha=group["lr"])
+            p.grad = None  # nothing is left for SGD
+        super().step(closure)

@@ -1,0 +1,191 @@
+"""How good can a model become on two CPU cores: for CIFAR-10 in five minutes, for Fashion-MNIST in two?
+
+The network of `benchmarks.cifar10` with fewer channels, and what pays on a processor:
+
+- kernels are trained with Muon (`benchmarks.muon`); Jordan reports fewer epochs than with SGD;
+- ReLU in place of GELU, whose two passes cost as much as a convolution there;
+- for the first half of the training, pictures may be made smaller: a step costs in proportion to its pixels;
+- a square of each picture may be wiped out, at a random place, which makes training pictures harder;
+- products in bfloat16, if this processor is faster with it. Both ways are timed side by side before the first run.
+
+Everything is inside the time, from the pictures in memory to the accuracy with six views of each. What an epoch costs
+is measured first, and where cores are slower, the training has fewer of them. Of the candidates, the one with the best
+accuracy on 5,000 training pictures is trained on all of them, with several seeds, and each is tested once.
+
+    python -m benchmarks.two_cores            both, about 40 minutes
+    python -m benchmarks.two_cores fashion    one of them"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from benchmarks import cifar10
+from benchmarks.common import Runs, take_turns
+from benchmarks.inside_cnns import SCALE, VALIDATION, shuffled
+from benchmarks.models import channels_last
+from benchmarks.muon import Muon
+from shared import data
+from shared.batches import Batches, normalize, random_shift
+from shared.devices import get_device, mixed_precision, seed_all
+from shared.training import evaluate, fit
+
+BATCH_SIZE = 500
+
+
+@dataclass(frozen=True)
+class Candidate:
+    widths: tuple[int, int, int]
+    most_epochs: int             # where the cores are fast enough
+    smoothing: float
+    moved: int                   # by so many pixels at most
+    wiped: int = 0               # a square with about so many pixels a side
+    first_half: int | None = None  # a side of the smaller pictures of the first half
+
+
+@dataclass(frozen=True)
+class Task:
+    load: Callable[[], data.Images]
+    scale: Callable[[Tensor], Tensor]
+    seconds: int
+    seeds: range
+    candidates: dict[str, Candidate]
+
+
+TASKS = {
+    "fashion": Task(data.fashion_mnist, normalize([.286], [.353]), 120, range(5), {
+        "32, 64, 128 channels": Candidate((32, 64, 128), 10, .1, moved=1),
+        "32, 64, 128 channels, squares wiped out": Candidate((32, 64, 128), 10, .1, moved=1, wiped=8),
+    }),
+    "cifar10": Task(data.cifar10, SCALE, 300, range(3), {
+        "64, 128, 256 channels": Candidate((64, 128, 256), 12, .2, moved=2, first_half=24),
+        "32, 128, 256 channels": Candidate((32, 128, 256), 16, .2, moved=2, first_half=24),
+    }),
+}
+
+
+class SmallFirst:
+    """Makes pictures (batch, channels, height, width) smaller, ``side`` pixels high and wide, in the first so many
+    batches."""
+    def __init__(self, side: int | None, num_batches: int):
+        self.side, self.left = side, num_batches
+
+    def __call__(self, X: Tensor) -> Tensor:
+        self.left -= 1
+        if self.left < 0 or self.side is None:
+            return X
+        return F.interpolate(X, size=(self.side, self.side), mode="bilinear", antialias=True)
+
+
+def wipe_out(side: int) -> Callable[[Tensor], Tensor]:
+    """A transform that sets a square around a random pixel of each picture to zero, the mean of scaled pictures."""
+    def wiped(X: Tensor) -> Tensor:
+        n, _, h, w = X.shape
+        y, x = (torch.randint(size, (n, 1, 1, 1)).to(X.device) for size in (h, w))
+        rows, columns = torch.arange(h, device=X.device)[:, None], torch.arange(w, device=X.device)
+        return X.masked_fill(((rows - y).abs() <= side // 2) & ((columns - x).abs() <= side // 2), 0)
+    return wiped
+
+
+def network(sample: Tensor, widths: Sequence[int]) -> nn.Sequential:
+    """For scaled pictures of any size from 24 pixels on."""
+    def cheaper(layer: nn.Module) -> nn.Module:
+        if isinstance(layer, nn.GELU):
+            return nn.ReLU()
+        return nn.AdaptiveMaxPool2d(1) if isinstance(layer, nn.MaxPool2d) and layer.kernel_size == 3 else layer
+
+    return nn.Sequential(*map(cheaper, cifar10.network(sample, widths))).to(memory_format=torch.channels_last)
+
+
+def step(candidate: Candidate, X: Tensor, y: Tensor, mixed: bool) -> Callable[[], None]:
+    """The costly part of a step of training, to be timed: scores and gradients for scaled pictures."""
+    X = channels_last(X)
+    net = network(X, candidate.widths).to(X.device)
+    weights = [p for p in net.parameters() if p.requires_grad]
+
+    def function() -> None:
+        with mixed_precision(X.device, mixed):
+            loss = F.cross_entropy(net(X).float(), y)
+        torch.autograd.grad(loss, weights)
+
+    return function
+
+
+def train(task: Task, candidate: Candidate, X: Tensor, y: Tensor, seed: int, mixed: bool) -> nn.Module:
+    """A network, trained on pictures (n, channels, height, width) as uint8 with their classes."""
+    seed_all(seed)
+    epochs, half = candidate.most_epochs, torch.rand(len(X)).to(X.device) < .5  # mirrored in the first epoch
+    batches = Batches((torch.where(half.view(-1, 1, 1, 1), X.flip(-1), X), y), BATCH_SIZE, shuffle=True, seed=seed)
+    batches.transforms = (task.scale, random_shift(candidate.moved, "reflect"), cifar10.MirrorEveryOther(len(batches)),
+                          *[wipe_out(candidate.wiped)] * bool(candidate.wiped),
+                          SmallFirst(candidate.first_half, epochs * len(batches) // 2), channels_last)
+    net = network(task.scale(X[:5000].float() / 255), candidate.widths).to(batches.device)
+    fit(net, batches, num_epochs=epochs, schedule=lambda progress: 1 - progress, mixed=mixed, progress=False,
+        verbose=False, optimizer=Muon(net),
+        loss=lambda scores, t: F.cross_entropy(scores.float(), t, label_smoothing=candidate.smoothing))
+    return net
+
+
+def plan(task: Task, candidate: Candidate, X: Tensor, y: Tensor, mixed: bool) -> int:
+    """The epochs that this machine has time for, by the seconds of two epochs with few of the pictures: at least two.
+    A twentieth of the time is left for the views."""
+    short, few = replace(candidate, most_epochs=2), slice(10 * BATCH_SIZE)
+    for _ in range(2):  # the first time, kernels are chosen
+        started = time.perf_counter()
+        train(task, short, X[few], y[few], seed=0, mixed=mixed)
+        epoch = (time.perf_counter() - started) / 2 * len(X) / len(X[few])
+    return max(2, min(candidate.most_epochs, int(.95 * task.seconds / epoch)))
+
+
+def run(task: Task, candidate: Candidate, examples: Sequence[Tensor], judged: Sequence[Tensor], seed: int,
+        mixed: bool) -> dict[str, float]:
+    """The accuracy with six views of each picture and with one, and the seconds up to the former."""
+    started = time.perf_counter()
+    net = train(task, candidate, *examples, seed, mixed)
+    batches = Batches(judged, 500, transforms=[task.scale, channels_last])
+    with mixed_precision(get_device(), mixed):
+        accuracy = evaluate(cifar10.SixTimes(net), batches).accuracy
+        seconds = time.perf_counter() - started
+        return {"accuracy": accuracy, "plain": evaluate(net, batches).accuracy, "seconds": seconds,
+                "epochs": candidate.most_epochs}
+
+
+def measure(name: str, task: Task) -> None:
+    images = task.load()
+    X, y = shuffled(images)
+    runs = Runs(f"two_cores_{name}", f"{images.name.split(':')[0]} in {task.seconds} seconds on two cores",
+                data=images.name, validation=VALIDATION, seconds=task.seconds)
+    if runs.missing("speed", ["bfloat16"]):
+        some, target = task.scale(X[:BATCH_SIZE].float() / 255), y[:BATCH_SIZE]
+        first = next(iter(task.candidates.values()))
+        turns = take_turns(*(step(first, some, target, mixed) for mixed in (True, False)))
+        runs.add("speed", "bfloat16", {"times as fast": turns["ratio"]["median"]})
+    mixed = runs.rows["speed"]["bfloat16"]["times as fast"] > 1
+
+    def found(part: str, row: str, examples: Sequence[Tensor], judged: Sequence[Tensor], seeds: Sequence[int]) -> None:
+        if runs.missing(part, [row]):
+            candidate = task.candidates[row]
+            candidate = replace(candidate, most_epochs=plan(task, candidate, *examples, mixed))
+            results = [run(task, candidate, examples, judged, seed, mixed) for seed in seeds]
+            runs.add(part, row, {key: [r[key] for r in results] for key in results[0]})
+
+    kept, held_out = (X[:-VALIDATION], y[:-VALIDATION]), (X[-VALIDATION:], y[-VALIDATION:])
+    for row in task.candidates:
+        found("validation", row, kept, held_out, task.seeds[:1])
+    best = max(task.candidates, key=lambda row: runs.rows["validation"][row]["accuracy"])
+    found("test", best, (X, y), tuple(images.test), task.seeds)
+
+
+def main(*names: str) -> None:
+    for name in names or TASKS:
+        measure(name, TASKS[name])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
