@@ -224,7 +224,7 @@ def chapter(tmp_path, *code, solution="assert f(data) == 1", text="Write it.", *
     (("a = []\nfor i in b:\n    a.append(i)", "print(a)"), "c = a", "a = []|for i in b:\n    a.append(i)"),
     (("net = 1\nother = 2\nrecord = fit(net)", "fit(other)"), "c = net", "net = 1|record = fit(net)"),
     (("a = 1\na += 1",), "c = a", "a = 1|a += 1"),
-    (("seed_everything(0)\na = 1", "seed_everything(1)"), "c = a", "seed_everything(0)|a = 1"),
+    (("seed_all(0)\na = 1", "seed_all(1)"), "c = a", "seed_all(0)|a = 1"),
     (("# one\na = 1  # more", "i = 5"), "c = [i for i in range(a)]", "# one\na = 1  # more"),
     (("i = 5", "a = 2"), "for i in range(a):\n    c = i", "a = 2"),
     (("i = 5", "a = 2"), "def c(a):\n    return i + a", "i = 5")])
