@@ -59,9 +59,9 @@ def norm(channels: int) -> nn.BatchNorm2d:
     return layer
 
 
-def block(inputs: int, outputs: int) -> list[nn.Module]:
-    return [conv(inputs, outputs), nn.MaxPool2d(2), norm(outputs), nn.GELU(),
-            conv(outputs, outputs), norm(outputs), nn.GELU()]
+def block(inputs: int, outputs: int, activation: type[nn.Module]) -> list[nn.Module]:
+    return [conv(inputs, outputs), nn.MaxPool2d(2), norm(outputs), activation(),
+            conv(outputs, outputs), norm(outputs), activation()]
 
 
 class Scale(nn.Module):
@@ -69,11 +69,19 @@ class Scale(nn.Module):
         return X / 9
 
 
-def network(X: Tensor, widths: Sequence[int] = WIDTHS) -> nn.Sequential:
+def network(X: Tensor, widths: Sequence[int] = WIDTHS, activation: type[nn.Module] = nn.GELU) -> nn.Sequential:
+    """For scaled pictures like X, of 32 pixels a side, or as few as 24."""
     first = whitening(X)                                                        # 32 x 32 to 31 x 31
-    return nn.Sequential(first, nn.GELU(), *block(first.out_channels, widths[0]), *block(widths[0], widths[1]),
-                         *block(widths[1], widths[2]), nn.MaxPool2d(3), nn.Flatten(),
-                         nn.Linear(widths[2], 10, bias=False), Scale())
+    channels = [first.out_channels, *widths]
+    blocks = [layer for sizes in zip(channels, widths) for layer in block(*sizes, activation)]  # to 3 x 3
+    return nn.Sequential(first, activation(), *blocks, nn.AdaptiveMaxPool2d(1), nn.Flatten(),
+                         nn.Linear(widths[-1], 10, bias=False), Scale())
+
+
+def biases_and_others(net: nn.Sequential) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """What is learnt: the biases of batch normalisation, which have a rate of their own, and everything else."""
+    biases = [layer.bias for layer in net if isinstance(layer, nn.BatchNorm2d)]
+    return biases, [p for p in net.parameters() if p.requires_grad and not any(p is b for b in biases)]
 
 
 class Lookahead(torch.optim.SGD):
@@ -94,6 +102,12 @@ class Lookahead(torch.optim.SGD):
             keep = 1 if last else .95 ** 5 * (self.steps / self.num_steps) ** 3
             torch._foreach_lerp_(self.average, self.values, 1 - keep)
             torch._foreach_copy_(self.values, self.average)
+
+
+def half_mirrored(X: Tensor) -> Tensor:
+    """Pictures (n, channels, height, width), each mirrored with probability one half: those of the first epoch."""
+    half = torch.rand(len(X)) < .5
+    return torch.where(half.view(-1, 1, 1, 1).to(X.device), X.flip(-1), X)
 
 
 class MirrorEveryOther:
@@ -124,8 +138,7 @@ def triangle(progress: float) -> float:
 
 
 def optimizer_for(net: nn.Module, num_steps: int, fused: bool) -> Lookahead:
-    biases = [layer.bias for layer in net if isinstance(layer, nn.BatchNorm2d)]
-    others = [p for p in net.parameters() if p.requires_grad and not any(p is b for b in biases)]
+    biases, others = biases_and_others(net)
     decay = .002 / LR
     return Lookahead([{"params": biases, "lr": 64 * LR, "weight_decay": decay / 64},
                       {"params": others, "lr": LR, "weight_decay": decay}], net, num_steps,
@@ -139,9 +152,7 @@ def run(images: data.Images, seed: int, epochs: int = EPOCHS, widths: Sequence[i
     seed_all(seed)
     device = get_device()
     scale = normalize([.4914, .4822, .4465], [.2470, .2435, .2616])
-    half = torch.rand(len(images.train)) < .5                         # mirrored in the first epoch
-    X = torch.where(half.view(-1, 1, 1, 1), images.train.X.flip(-1), images.train.X)
-    train = Batches((X, images.train.y), batch_size, shuffle=True, seed=seed)
+    train = Batches((half_mirrored(images.train.X), images.train.y), batch_size, shuffle=True, seed=seed)
     train.transforms = (scale, random_shift(2, "reflect"), MirrorEveryOther(len(train)), channels_last)
     test = Batches(images.test, 2000, transforms=[scale, channels_last])
     synchronize(device)

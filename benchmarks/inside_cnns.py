@@ -70,8 +70,7 @@ def build(recipe: Recipe, sample: Tensor, widths: Sequence[int] = WIDTHS) -> nn.
 
 def optimizer_for(recipe: Recipe, net: nn.Module, rate: float, num_steps: int) -> torch.optim.Optimizer:
     faster = 64 if recipe.fast_biases else 1
-    biases = [layer.bias for layer in net if isinstance(layer, nn.BatchNorm2d)]
-    others = [p for p in net.parameters() if p.requires_grad and not any(p is b for b in biases)]
+    biases, others = cifar10.biases_and_others(net)
     decay = .002 / cifar10.LR
     groups = [{"params": biases, "lr": faster * rate, "weight_decay": decay / faster},
               {"params": others, "lr": rate, "weight_decay": decay}]

@@ -12,6 +12,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from benchmarks.cifar10 import biases_and_others
+
 
 def orthogonal(G: Tensor, steps: int = 3) -> Tensor:
     """A matrix with the singular vectors of G, and singular values that are about 1 where those of G are not very small
@@ -33,10 +35,8 @@ class Muon(torch.optim.SGD):
 
     def __init__(self, layers: nn.Sequential, kernel_lr: float = .12, bias_lr: float = .053, lr: float = .67,
                  decay: float = .001, momentum: float = .85):
-        kernels = [m.weight for m in layers if isinstance(m, nn.Conv2d) and m.weight.requires_grad]
-        biases = [m.bias for m in layers if isinstance(m, nn.BatchNorm2d)]
-        special = {id(p) for p in kernels + biases}
-        others = [p for p in layers.parameters() if p.requires_grad and id(p) not in special]
+        biases, rest = biases_and_others(layers)
+        kernels, others = [p for p in rest if p.ndim == 4], [p for p in rest if p.ndim < 4]
         super().__init__([{"params": biases, "lr": bias_lr, "weight_decay": decay / bias_lr},
                           {"params": others, "lr": lr, "weight_decay": decay / lr},
                           {"params": kernels, "lr": kernel_lr}], momentum=momentum, nesterov=True)

@@ -158,23 +158,22 @@ def inside_cnns_table(record: dict) -> str:
                    ("recipe", "epochs", "seeds", "accuracy", "six views of each picture", "seconds"), row)
 
 
-def two_cores_table(title: str) -> Callable[[dict], str]:
+def two_cores_table(record: dict) -> str:
+    s = record["settings"]
+
     def row(name: str, r: dict) -> tuple:
         name, part = name.rsplit(", ", 1)
-        return (name, part, number(r["epochs"], ".0f"), r["accuracy"]["n"], number(r["accuracy"], ".4f"),
-                number(r["plain"], ".4f"), number(r["seconds"], ".0f"))
+        return (name, part, number(r["epochs"], ".0f"), *judged_row(".0f")(name, r)[2:])
 
-    def write(record: dict) -> str:
-        s = record["settings"]
-        judged = {name: r for name, r in record["results"].items() if "accuracy" in r}
-        return section(record | {"results": judged}, f"{title}: as good as possible in {s['seconds']} seconds",
-                       "Two cores, everything included, from the pictures in memory to the accuracy with six views of "
-                       f"each. The network that is best on {s['validation']:,} training pictures is trained on all of "
-                       "them and judged on the test pictures, once for each seed. A step in bfloat16 is here "
-                       f"{s['runs']['speed']['bfloat16']['times as fast']:.1f} times as fast as one in float32; where "
-                       "cores are slower, there are fewer epochs.",
-                       ("network", "judged on", "epochs", "seeds", "accuracy", "one view", "seconds in all"), row)
-    return write
+    judged = {name: r for name, r in record["results"].items() if "accuracy" in r}
+    return section(record | {"results": judged},
+                   f"{s['data'].split(':')[0]}: as good as possible in {s['seconds']} seconds",
+                   "Two cores, everything included, from the pictures in memory to the accuracy with six views of "
+                   f"each. The network that is best on {s['validation']:,} training pictures is trained on all of "
+                   "them and judged on the test pictures, once for each seed. A step in bfloat16 is here "
+                   f"{s['runs']['speed']['bfloat16']['times as fast']:.1f} times as fast as one in float32; where "
+                   "cores are slower, there are fewer epochs.",
+                   ("network", "judged on", "epochs", "seeds", "accuracy", "one view", "seconds in all"), row)
 
 
 def perplexity_table(record: dict) -> str:
@@ -484,10 +483,10 @@ def pages_table(record: dict) -> str:
 
 
 SECTIONS = (("fashion_mnist", accuracy_table), ("lenet_ablation", ablation_table), ("quality", quality_table),
-            ("two_cores_fashion", two_cores_table("Fashion-MNIST")),
+            ("two_cores_fashion", two_cores_table),
             ("birds", birds_table), ("birds_best", best_birds_table), ("modern_cnns", modern_cnns_table),
             ("batch_norm", batch_norm_table), ("resnet", resnet_table), ("inside_cnns", inside_cnns_table),
-            ("two_cores_cifar10", two_cores_table("CIFAR-10")),
+            ("two_cores_cifar10", two_cores_table),
             ("recipe", recipe_table), ("perplexity", perplexity_table), ("recurrent", recurrent_table),
             ("recurrent", deep_recurrent_table), ("parallel_models", parallel_table),
             ("parallel_models", parallel_parts_table), ("gates", gates_table), ("gate_variants", gate_variants_table),

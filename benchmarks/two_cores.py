@@ -94,13 +94,8 @@ def wipe_out(side: int) -> Callable[[Tensor], Tensor]:
 
 
 def network(sample: Tensor, widths: Sequence[int]) -> nn.Sequential:
-    """For scaled pictures of any size from 24 pixels on."""
-    def cheaper(layer: nn.Module) -> nn.Module:
-        if isinstance(layer, nn.GELU):
-            return nn.ReLU()
-        return nn.AdaptiveMaxPool2d(1) if isinstance(layer, nn.MaxPool2d) and layer.kernel_size == 3 else layer
-
-    return nn.Sequential(*map(cheaper, cifar10.network(sample, widths))).to(memory_format=torch.channels_last)
+    """For scaled pictures, of 24 pixels a side or more."""
+    return cifar10.network(sample, widths, nn.ReLU).to(memory_format=torch.channels_last)
 
 
 def step(candidate: Candidate, X: Tensor, y: Tensor, mixed: bool) -> Callable[[], None]:
@@ -120,8 +115,7 @@ def step(candidate: Candidate, X: Tensor, y: Tensor, mixed: bool) -> Callable[[]
 def train(task: Task, candidate: Candidate, X: Tensor, y: Tensor, seed: int, mixed: bool) -> nn.Module:
     """A network, trained on pictures (n, channels, height, width) as uint8 with their classes."""
     seed_all(seed)
-    epochs, half = candidate.most_epochs, torch.rand(len(X)).to(X.device) < .5  # mirrored in the first epoch
-    batches = Batches((torch.where(half.view(-1, 1, 1, 1), X.flip(-1), X), y), BATCH_SIZE, shuffle=True, seed=seed)
+    epochs, batches = candidate.most_epochs, Batches((cifar10.half_mirrored(X), y), BATCH_SIZE, shuffle=True, seed=seed)
     batches.transforms = (task.scale, random_shift(candidate.moved, "reflect"), cifar10.MirrorEveryOther(len(batches)),
                           *[wipe_out(candidate.wiped)] * bool(candidate.wiped),
                           SmallFirst(candidate.first_half, epochs * len(batches) // 2), channels_last)
