@@ -47,8 +47,8 @@ def whitening(X: Tensor, size: int = 2, epsilon: float = 5e-4) -> nn.Conv2d:
     return conv
 
 
-def conv(inputs: int, outputs: int) -> nn.Conv2d:
-    layer = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+def conv(inputs: int, outputs: int, convolution: type[nn.Conv2d] = nn.Conv2d) -> nn.Conv2d:
+    layer = convolution(inputs, outputs, 3, padding=1, bias=False)
     nn.init.dirac_(layer.weight.data[:inputs])
     return layer
 
@@ -59,9 +59,9 @@ def norm(channels: int) -> nn.BatchNorm2d:
     return layer
 
 
-def block(inputs: int, outputs: int, activation: type[nn.Module]) -> list[nn.Module]:
-    return [conv(inputs, outputs), nn.MaxPool2d(2), norm(outputs), activation(),
-            conv(outputs, outputs), norm(outputs), activation()]
+def block(inputs: int, outputs: int, activation: type[nn.Module], convolution: type[nn.Conv2d]) -> list[nn.Module]:
+    return [conv(inputs, outputs, convolution), nn.MaxPool2d(2), norm(outputs), activation(),
+            conv(outputs, outputs, convolution), norm(outputs), activation()]
 
 
 class Scale(nn.Module):
@@ -69,11 +69,12 @@ class Scale(nn.Module):
         return X / 9
 
 
-def network(X: Tensor, widths: Sequence[int] = WIDTHS, activation: type[nn.Module] = nn.GELU) -> nn.Sequential:
-    """For scaled pictures like X, of 32 pixels a side, or as few as 24."""
+def network(X: Tensor, widths: Sequence[int] = WIDTHS, activation: type[nn.Module] = nn.GELU,
+            convolution: type[nn.Conv2d] = nn.Conv2d) -> nn.Sequential:
+    """For scaled pictures like X, of 32 pixels a side, or as few as 16."""
     first = whitening(X)                                                        # 32 x 32 to 31 x 31
     channels = [first.out_channels, *widths]
-    blocks = [layer for sizes in zip(channels, widths) for layer in block(*sizes, activation)]  # to 3 x 3
+    blocks = [layer for sizes in zip(channels, widths) for layer in block(*sizes, activation, convolution)]
     return nn.Sequential(first, activation(), *blocks, nn.AdaptiveMaxPool2d(1), nn.Flatten(),
                          nn.Linear(widths[-1], 10, bias=False), Scale())
 
@@ -137,12 +138,12 @@ def triangle(progress: float) -> float:
     return .2 + .8 * progress / .23 if progress < .23 else 1 - .93 * (progress - .23) / .77
 
 
-def optimizer_for(net: nn.Module, num_steps: int, fused: bool) -> Lookahead:
+def groups(net: nn.Sequential, rate: float = LR, faster: float = 64) -> list[dict]:
+    """For an optimizer: biases of batch normalisation are so many times as fast as everything else."""
     biases, others = biases_and_others(net)
     decay = .002 / LR
-    return Lookahead([{"params": biases, "lr": 64 * LR, "weight_decay": decay / 64},
-                      {"params": others, "lr": LR, "weight_decay": decay}], net, num_steps,
-                     momentum=.85, nesterov=True, fused=fused or None)
+    return [{"params": biases, "lr": faster * rate, "weight_decay": decay / faster},
+            {"params": others, "lr": rate, "weight_decay": decay}]
 
 
 def run(images: data.Images, seed: int, epochs: int = EPOCHS, widths: Sequence[int] = WIDTHS,
@@ -160,7 +161,8 @@ def run(images: data.Images, seed: int, epochs: int = EPOCHS, widths: Sequence[i
     sample, _ = next(iter(Batches(train.tensors, 5000, transforms=[scale])))
     net = network(sample, widths).to(device).to(memory_format=torch.channels_last)
     fit(net, train, num_epochs=epochs, schedule=triangle, mixed=True, progress=False, verbose=False,
-        optimizer=optimizer_for(net, epochs * len(train), fused=device.type == "cuda"),
+        optimizer=Lookahead(groups(net), net, epochs * len(train), momentum=.85, nesterov=True,
+                            fused=device.type == "cuda" or None),
         loss=lambda scores, y: F.cross_entropy(scores.float(), y, label_smoothing=.2))
     with mixed_precision(device, True):
         accuracy = evaluate(SixTimes(net), test).accuracy  # a number: the device has finished

@@ -69,11 +69,7 @@ def build(recipe: Recipe, sample: Tensor, widths: Sequence[int] = WIDTHS) -> nn.
 
 
 def optimizer_for(recipe: Recipe, net: nn.Module, rate: float, num_steps: int) -> torch.optim.Optimizer:
-    faster = 64 if recipe.fast_biases else 1
-    biases, others = cifar10.biases_and_others(net)
-    decay = .002 / cifar10.LR
-    groups = [{"params": biases, "lr": faster * rate, "weight_decay": decay / faster},
-              {"params": others, "lr": rate, "weight_decay": decay}]
+    groups = cifar10.groups(net, rate, faster=64 if recipe.fast_biases else 1)
     if recipe.averaged:
         return cifar10.Lookahead(groups, net, num_steps, momentum=.85, nesterov=True)
     return torch.optim.SGD(groups, momentum=.85, nesterov=True)

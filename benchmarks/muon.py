@@ -24,7 +24,8 @@ def orthogonal(G: Tensor, steps: int = 3) -> Tensor:
     X = X / (X.norm() + 1e-7)
     for _ in range(steps):
         A = X @ X.T
-        X = 3.4445 * X + (-4.7750 * A + 2.0315 * A @ A) @ X
+        B = torch.addmm(A, A, A, beta=-4.7750, alpha=2.0315)
+        X = torch.addmm(X, B, X, beta=3.4445)  # 3.4445 X - 4.7750 A X + 2.0315 A A X
     return (X if wide else X.T).to(G.dtype)
 
 

@@ -176,6 +176,16 @@ def two_cores_table(record: dict) -> str:
                    ("network", "judged on", "epochs", "seeds", "accuracy", "one view", "seconds in all"), row)
 
 
+def processor_table(record: dict) -> str:
+    s = record["settings"]
+    return section(record, "A step of convolutions on a processor",
+                   f"The network of the table before, {', '.join(map(str, s['widths']))} channels, in bfloat16; "
+                   f"{s['batch_size']} pictures of {s['side']} x {s['side']} pixels a step. Neither change alters a "
+                   "result. Memory that is kept is not asked for again by the next large tensor; several small maps "
+                   "in one row fill the rows in which the gradient of the weights is computed.",
+                   ("step", "seconds"), lambda name, r: (name, number(r["seconds"], ".3f")))
+
+
 def perplexity_table(record: dict) -> str:
     return section(record, "A character model: the whole book",
                    "The first 80 % of the text for training, the next 10 % for choosing, perplexity on the last 10 %.",
@@ -487,6 +497,7 @@ SECTIONS = (("fashion_mnist", accuracy_table), ("lenet_ablation", ablation_table
             ("birds", birds_table), ("birds_best", best_birds_table), ("modern_cnns", modern_cnns_table),
             ("batch_norm", batch_norm_table), ("resnet", resnet_table), ("inside_cnns", inside_cnns_table),
             ("two_cores_cifar10", two_cores_table),
+            ("processor", processor_table),
             ("recipe", recipe_table), ("perplexity", perplexity_table), ("recurrent", recurrent_table),
             ("recurrent", deep_recurrent_table), ("parallel_models", parallel_table),
             ("parallel_models", parallel_parts_table), ("gates", gates_table), ("gate_variants", gate_variants_table),

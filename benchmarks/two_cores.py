@@ -4,9 +4,10 @@ The network of `benchmarks.cifar10` with fewer channels, and what pays on a proc
 
 - kernels are trained with Muon (`benchmarks.muon`); Jordan reports fewer epochs than with SGD;
 - ReLU in place of GELU, whose two passes cost as much as a convolution there;
-- for the first half of the training, pictures may be made smaller: a step costs in proportion to its pixels;
+- pictures may be made smaller at first and grow to their full size: a step costs in proportion to its pixels;
 - a square of each picture may be wiped out, at a random place, which makes training pictures harder;
-- products in bfloat16, if this processor is faster with it. Both ways are timed side by side before the first run.
+- products in bfloat16, if this processor is faster with it (both ways are timed side by side before the first run), and
+  the two things of `benchmarks.processor`.
 
 Everything is inside the time, from the pictures in memory to the accuracy with six views of each. What an epoch costs
 is measured first, and where cores are slower, the training has fewer of them. Of the candidates, the one with the best
@@ -31,12 +32,13 @@ from benchmarks.common import Runs, take_turns
 from benchmarks.inside_cnns import SCALE, VALIDATION, shuffled
 from benchmarks.models import channels_last
 from benchmarks.muon import Muon
+from benchmarks.processor import Convolution, keep_memory, step
 from shared import data
 from shared.batches import Batches, normalize, random_shift
 from shared.devices import get_device, mixed_precision, seed_all
 from shared.training import evaluate, fit
 
-BATCH_SIZE = 500
+BATCH_SIZE = 512
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Candidate:
     smoothing: float
     moved: int                   # by so many pixels at most
     wiped: int = 0               # a square with about so many pixels a side
-    first_half: int | None = None  # a side of the smaller pictures of the first half
+    sides: tuple[int, ...] = ()  # of the pictures, in equal parts of the training; () leaves them as they are
 
 
 @dataclass(frozen=True)
@@ -64,23 +66,23 @@ TASKS = {
         "32, 64, 128 channels, squares wiped out": Candidate((32, 64, 128), 10, .1, moved=1, wiped=8),
     }),
     "cifar10": Task(data.cifar10, SCALE, 300, range(3), {
-        "64, 128, 256 channels": Candidate((64, 128, 256), 12, .2, moved=2, first_half=24),
-        "32, 128, 256 channels": Candidate((32, 128, 256), 16, .2, moved=2, first_half=24),
+        "64, 256, 256 channels, moved by two pixels": Candidate((64, 256, 256), 15, .1, 2, sides=(20, 24, 28, 32)),
+        "64, 256, 256 channels, moved by four": Candidate((64, 256, 256), 15, .1, 4, sides=(20, 24, 28, 32)),
     }),
 }
 
 
-class SmallFirst:
-    """Makes pictures (batch, channels, height, width) smaller, ``side`` pixels high and wide, in the first so many
-    batches."""
-    def __init__(self, side: int | None, num_batches: int):
-        self.side, self.left = side, num_batches
+class Growing:
+    """Makes pictures (batch, channels, height, width) smaller: as many pixels high and wide as ``sides`` says, one
+    after the other, each for an equal part of so many batches. Pictures that have that size stay as they are."""
+    def __init__(self, sides: Sequence[int], num_batches: int):
+        self.sides, self.num_batches, self.calls = sides, num_batches, 0
 
     def __call__(self, X: Tensor) -> Tensor:
-        self.left -= 1
-        if self.left < 0 or self.side is None:
+        part, self.calls = self.calls * len(self.sides) // self.num_batches, self.calls + 1
+        if not self.sides or X.shape[-1] == (side := self.sides[min(part, len(self.sides) - 1)]):
             return X
-        return F.interpolate(X, size=(self.side, self.side), mode="bilinear", antialias=True)
+        return F.interpolate(X, size=(side, side), mode="bilinear", antialias=True)
 
 
 def wipe_out(side: int) -> Callable[[Tensor], Tensor]:
@@ -94,22 +96,8 @@ def wipe_out(side: int) -> Callable[[Tensor], Tensor]:
 
 
 def network(sample: Tensor, widths: Sequence[int]) -> nn.Sequential:
-    """For scaled pictures, of 24 pixels a side or more."""
-    return cifar10.network(sample, widths, nn.ReLU).to(memory_format=torch.channels_last)
-
-
-def step(candidate: Candidate, X: Tensor, y: Tensor, mixed: bool) -> Callable[[], None]:
-    """The costly part of a step of training, to be timed: scores and gradients for scaled pictures."""
-    X = channels_last(X)
-    net = network(X, candidate.widths).to(X.device)
-    weights = [p for p in net.parameters() if p.requires_grad]
-
-    def function() -> None:
-        with mixed_precision(X.device, mixed):
-            loss = F.cross_entropy(net(X).float(), y)
-        torch.autograd.grad(loss, weights)
-
-    return function
+    """For scaled pictures, of 16 pixels a side or more."""
+    return cifar10.network(sample, widths, nn.ReLU, Convolution).to(memory_format=torch.channels_last)
 
 
 def train(task: Task, candidate: Candidate, X: Tensor, y: Tensor, seed: int, mixed: bool) -> nn.Module:
@@ -118,7 +106,7 @@ def train(task: Task, candidate: Candidate, X: Tensor, y: Tensor, seed: int, mix
     epochs, batches = candidate.most_epochs, Batches((cifar10.half_mirrored(X), y), BATCH_SIZE, shuffle=True, seed=seed)
     batches.transforms = (task.scale, random_shift(candidate.moved, "reflect"), cifar10.MirrorEveryOther(len(batches)),
                           *[wipe_out(candidate.wiped)] * bool(candidate.wiped),
-                          SmallFirst(candidate.first_half, epochs * len(batches) // 2), channels_last)
+                          Growing(candidate.sides, epochs * len(batches)), channels_last)
     net = network(task.scale(X[:5000].float() / 255), candidate.widths).to(batches.device)
     fit(net, batches, num_epochs=epochs, schedule=lambda progress: 1 - progress, mixed=mixed, progress=False,
         verbose=False, optimizer=Muon(net),
@@ -127,14 +115,16 @@ def train(task: Task, candidate: Candidate, X: Tensor, y: Tensor, seed: int, mix
 
 
 def plan(task: Task, candidate: Candidate, X: Tensor, y: Tensor, mixed: bool) -> int:
-    """The epochs that this machine has time for, by the seconds of two epochs with few of the pictures: at least two.
-    A twentieth of the time is left for the views."""
-    short, few = replace(candidate, most_epochs=2), slice(10 * BATCH_SIZE)
-    for _ in range(2):  # the first time, kernels are chosen
-        started = time.perf_counter()
-        train(task, short, X[few], y[few], seed=0, mixed=mixed)
-        epoch = (time.perf_counter() - started) / 2 * len(X) / len(X[few])
-    return max(2, min(candidate.most_epochs, int(.95 * task.seconds / epoch)))
+    """The epochs that this machine has time for, at least two. Short trainings of four epochs are timed, with few of
+    the pictures and with twice as many: the difference is what those pictures cost, without what any training costs
+    once. One part in 15 of the time is left for the views, and for cores that slow down."""
+    short, few, seconds = replace(candidate, most_epochs=4), 10 * BATCH_SIZE, 0.
+    for n in (few, few, 2 * few):  # the first time, kernels are chosen
+        before, started = seconds, time.perf_counter()
+        train(task, short, X[:n], y[:n], seed=0, mixed=mixed)
+        seconds = time.perf_counter() - started
+    epoch = (seconds - before) / 4 * len(X) / few
+    return max(2, min(candidate.most_epochs, int(14 / 15 * task.seconds / epoch)))
 
 
 def run(task: Task, candidate: Candidate, examples: Sequence[Tensor], judged: Sequence[Tensor], seed: int,
@@ -151,13 +141,14 @@ def run(task: Task, candidate: Candidate, examples: Sequence[Tensor], judged: Se
 
 
 def measure(name: str, task: Task) -> None:
+    keep_memory()
     images = task.load()
     X, y = shuffled(images)
     runs = Runs(f"two_cores_{name}", f"{images.name.split(':')[0]} in {task.seconds} seconds on two cores",
                 data=images.name, validation=VALIDATION, seconds=task.seconds)
     if runs.missing("speed", ["bfloat16"]):
         some, target = task.scale(X[:BATCH_SIZE].float() / 255), y[:BATCH_SIZE]
-        first = next(iter(task.candidates.values()))
+        first = network(some, next(iter(task.candidates.values())).widths)
         turns = take_turns(*(step(first, some, target, mixed) for mixed in (True, False)))
         runs.add("speed", "bfloat16", {"times as fast": turns["ratio"]["median"]})
     mixed = runs.rows["speed"]["bfloat16"]["times as fast"] > 1

@@ -1,7 +1,5 @@
 """As good as possible on two CPU cores: the program, its optimizer, and what chapters 20 and 21 show of its records."""
 
-import itertools
-
 import pytest
 import torch
 from torch import nn
@@ -53,32 +51,38 @@ def test_kernels_keep_their_norm_and_what_is_not_learnt_stays():
             assert .04 < torch.linalg.svdvals(moved.flatten(1)).max() < .16
 
 
-def test_pictures_are_small_in_the_first_batches_only():
-    small, X = two_cores.SmallFirst(4, 3), torch.arange(8.).expand(2, 3, 8, 8)
-    sides = [small(X).shape[-2:] for _ in range(5)]
-    assert sides == [(4, 4)] * 3 + [(8, 8)] * 2
-    assert small(X) is X and two_cores.SmallFirst(None, 3)(X) is X
-    between = two_cores.SmallFirst(4, 1)(X)[0, 0, 0]
+def test_pictures_grow():
+    growing, X = two_cores.Growing((4, 6, 8), 6), torch.arange(8.).expand(2, 3, 8, 8)
+    sides = [tuple(growing(X).shape[-2:]) for _ in range(8)]
+    assert sides == [(4, 4)] * 2 + [(6, 6)] * 2 + [(8, 8)] * 4
+    assert growing(X) is X and two_cores.Growing((), 3)(X) is X
+    between = two_cores.Growing((4,), 1)(X)[0, 0, 0]
     assert (between.diff() > 0).all() and between.mean() == pytest.approx(3.5)
 
 
 def test_slower_cores_train_for_fewer_epochs(monkeypatch):
-    """On a clock by which each short training takes so many seconds."""
-    def epochs(seconds_of_short):
-        clock = itertools.count(0, seconds_of_short)
-        monkeypatch.setattr(two_cores.time, "perf_counter", lambda: next(clock))
-        monkeypatch.setattr(two_cores, "train", lambda task, candidate, X, *_, **__: trained.append(len(X)))
+    """On a clock by which a training takes some seconds, whatever its length, and then so many for each epoch of 5,000
+    pictures."""
+    def epochs(once, seconds):
+        clock = [0.]
+
+        def train(task, candidate, X, *_, **__):
+            clock[0] += once + candidate.most_epochs * seconds * len(X) / 5000
+            trained.append(len(X))
+        monkeypatch.setattr(two_cores.time, "perf_counter", lambda: clock[0])
+        monkeypatch.setattr(two_cores, "BATCH_SIZE", 500)
+        monkeypatch.setattr(two_cores, "train", train)
         X = torch.zeros(50_000, 1)
         return two_cores.plan(TASKS["cifar10"], Candidate((4, 4, 4), 17, .1, 0), X, X, mixed=False)
 
     trained = []
-    assert epochs(1) == 17                                              # 5 seconds an epoch
-    assert epochs(4) == 14                                              # 20 seconds: 285 / 20
-    assert epochs(1000) == 2
-    assert set(trained) == {5000}
+    assert epochs(once=3, seconds=.5) == 17                             # 5 seconds an epoch
+    assert epochs(once=3, seconds=2) == epochs(once=0, seconds=2) == 14  # 20 seconds: 280 / 20
+    assert epochs(once=1, seconds=1000) == 2
+    assert set(trained) == {5000, 10_000}
 
 
-@pytest.mark.parametrize("side", [24, 32])
+@pytest.mark.parametrize("side", [16, 24, 32])
 def test_the_network_is_that_of_the_gpu_with_relu(side):
     X = torch.randn(4, 3, side, side)
     net = two_cores.network(X, (4, 4, 4))
@@ -99,13 +103,6 @@ def test_one_square_of_each_picture_is_wiped_out():
     assert (X == 1).all()
 
 
-def test_a_step_changes_nothing_that_it_is_given():
-    X, y = torch.randn(8, 3, 32, 32), torch.randint(10, (8,))
-    before = X.clone()
-    assert two_cores.step(Candidate((4, 4, 4), 2, .1, 0), X, y, mixed=False)() is None
-    assert torch.equal(X, before)
-
-
 def test_it_learns_at_small_size(monkeypatch):
     """Four sorts of pictures: with more red or not, with more blue or not."""
     monkeypatch.setattr(two_cores, "BATCH_SIZE", 50)
@@ -115,6 +112,6 @@ def test_it_learns_at_small_size(monkeypatch):
     X[:, 0] += (80 * (y % 2)).view(-1, 1, 1)
     X[:, 2] += (80 * (y // 2)).view(-1, 1, 1)
     X = X.to(torch.uint8)
-    found = two_cores.run(TASKS["cifar10"], Candidate((8, 8, 8), 4, .1, moved=1, wiped=4, first_half=24),
+    found = two_cores.run(TASKS["cifar10"], Candidate((8, 8, 8), 4, .1, moved=1, wiped=4, sides=(24, 32)),
                           (X[:1000], y[:1000]), (X[1000:], y[1000:]), seed=0, mixed=False)
     assert found["accuracy"] > .9 and found["epochs"] == 4 and found["seconds"] > 0
