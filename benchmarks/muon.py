@@ -30,9 +30,10 @@ def orthogonal(G: Tensor, steps: int = 3) -> Tensor:
 
 
 class Muon(torch.optim.SGD):
-    """For a list of layers: the kernels of the convolutions, but for those that are not learnt, are kept at a fixed
-    norm and take steps of ``kernel_lr`` times an orthogonal matrix; biases of batch normalisation have a rate of their
-    own, and what is left, the last layer and the bias of the first, another."""
+    """For a list of layers: the kernels of the convolutions, but for those that are not learnt, are brought to a fixed
+    norm before each step, and a step is ``kernel_lr`` times a matrix that is nearly orthogonal. Their momentum is 0.6,
+    that of everything else ``momentum``. Biases of batch normalisation have a rate of their own, and what is left, the
+    last layer and the bias of the first, another."""
 
     def __init__(self, layers: nn.Sequential, kernel_lr: float = .12, bias_lr: float = .053, lr: float = .67,
                  decay: float = .001, momentum: float = .85):
@@ -41,12 +42,14 @@ class Muon(torch.optim.SGD):
         super().__init__([{"params": biases, "lr": bias_lr, "weight_decay": decay / bias_lr},
                           {"params": others, "lr": lr, "weight_decay": decay / lr},
                           {"params": kernels, "lr": kernel_lr}], momentum=momentum, nesterov=True)
-        self.velocity = {p: torch.zeros_like(p) for p in kernels}
 
     @torch.no_grad()
     def step(self, closure: Callable | None = None) -> None:
         group = self.param_groups[-1]
-        for p, velocity in self.velocity.items():
+        for p in group["params"]:
+            if p.grad is None:
+                continue
+            velocity = self.state[p].setdefault("velocity", torch.zeros_like(p))
             velocity.mul_(.6).add_(p.grad)
             ahead = p.grad.add(velocity, alpha=.6)
             p.mul_(len(p) ** .5 / p.norm())

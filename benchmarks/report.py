@@ -160,6 +160,7 @@ def inside_cnns_table(record: dict) -> str:
 
 def two_cores_table(record: dict) -> str:
     s = record["settings"]
+    faster = s["runs"]["speed"]["bfloat16"]["times as fast"]
 
     def row(name: str, r: dict) -> tuple:
         name, part = name.rsplit(", ", 1)
@@ -168,11 +169,11 @@ def two_cores_table(record: dict) -> str:
     judged = {name: r for name, r in record["results"].items() if "accuracy" in r}
     return section(record | {"results": judged},
                    f"{s['data'].split(':')[0]}: as good as possible in {s['seconds']} seconds",
-                   "Two cores, everything included, from the pictures in memory to the accuracy with six views of "
-                   f"each. The network that is best on {s['validation']:,} training pictures is trained on all of "
-                   "them and judged on the test pictures, once for each seed. A step in bfloat16 is here "
-                   f"{s['runs']['speed']['bfloat16']['times as fast']:.1f} times as fast as one in float32; where "
-                   "cores are slower, there are fewer epochs.",
+                   "Two cores, from the pictures in memory to the accuracy with six views of each; the short runs "
+                   f"that fix the number of epochs come before. What is best on {s['validation']:,} training pictures "
+                   "is trained on all of them and judged on the test pictures, once for each seed. A step in bfloat16 "
+                   f"is here {faster:.1f} times as fast as one in float32; where cores are slower, there are fewer "
+                   "epochs.",
                    ("network", "judged on", "epochs", "seeds", "accuracy", "one view", "seconds in all"), row)
 
 
@@ -180,9 +181,9 @@ def processor_table(record: dict) -> str:
     s = record["settings"]
     return section(record, "A step of convolutions on a processor",
                    f"The network of the table before, {', '.join(map(str, s['widths']))} channels, in bfloat16; "
-                   f"{s['batch_size']} pictures of {s['side']} x {s['side']} pixels a step. Neither change alters a "
-                   "result. Memory that is kept is not asked for again by the next large tensor; several small maps "
-                   "in one row fill the rows in which the gradient of the weights is computed.",
+                   f"{s['batch_size']} pictures of {s['side']} x {s['side']} pixels a step. Both change results by "
+                   "rounding only. Memory that is kept is not asked for again by the next large tensor; several small "
+                   "maps in one row fill the rows in which the gradient of the weights is computed.",
                    ("step", "seconds"), lambda name, r: (name, number(r["seconds"], ".3f")))
 
 

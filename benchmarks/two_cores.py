@@ -4,13 +4,13 @@ The network of `benchmarks.cifar10` with fewer channels, and what pays on a proc
 
 - kernels are trained with Muon (`benchmarks.muon`); Jordan reports fewer epochs than with SGD;
 - ReLU in place of GELU, whose two passes cost as much as a convolution there;
-- pictures may be made smaller at first and grow to their full size: a step costs in proportion to its pixels;
+- pictures may be made smaller at first and grow to their full size: a step costs roughly in proportion to its pixels;
 - a square of each picture may be wiped out, at a random place, which makes training pictures harder;
 - products in bfloat16, if this processor is faster with it (both ways are timed side by side before the first run), and
   the two things of `benchmarks.processor`.
 
-Everything is inside the time, from the pictures in memory to the accuracy with six views of each. What an epoch costs
-is measured first, and where cores are slower, the training has fewer of them. Of the candidates, the one with the best
+The time is that from the pictures in memory to the accuracy with six views of each. What an epoch costs is measured
+before, and where cores are slower, the training has fewer of them. Of the candidates, the one with the best
 accuracy on 5,000 training pictures is trained on all of them, with several seeds, and each is tested once.
 
     python -m benchmarks.two_cores            both, about 40 minutes
@@ -86,7 +86,8 @@ class Growing:
 
 
 def wipe_out(side: int) -> Callable[[Tensor], Tensor]:
-    """A transform that sets a square around a random pixel of each picture to zero, the mean of scaled pictures."""
+    """A transform that sets a square around a random pixel of each picture, ``side // 2`` pixels to each of its sides,
+    to zero, the mean of scaled pictures."""
     def wiped(X: Tensor) -> Tensor:
         n, _, h, w = X.shape
         y, x = (torch.randint(size, (n, 1, 1, 1)).to(X.device) for size in (h, w))

@@ -51,6 +51,21 @@ def test_kernels_keep_their_norm_and_what_is_not_learnt_stays():
             assert .04 < torch.linalg.svdvals(moved.flatten(1)).max() < .16
 
 
+def test_a_step_of_muon_is_of_about_equal_size_in_all_directions():
+    torch.manual_seed(0)
+    conv = nn.Conv2d(4, 6, 3, bias=False)
+    skewed = torch.randn(6, 1) @ torch.randn(1, 36) + torch.randn(6, 36) / 5
+    before, conv.weight.grad = conv.weight.detach().clone().flatten(1), skewed.view_as(conv.weight)
+    optimizer = Muon(nn.Sequential(conv), kernel_lr=.1)
+    optimizer.step()
+    S, moved = (torch.linalg.svdvals(M) for M in (skewed, conv.weight - before * 6 ** .5 / before.norm()))
+    assert S[-1] < S[0] / 10 and moved[-1] > moved[0] / 3
+    after = conv.weight.detach().clone()
+    optimizer.step()
+    assert torch.equal(conv.weight, after), "without a gradient there is no step"
+    assert any("velocity" in kept for kept in optimizer.state_dict()["state"].values())
+
+
 def test_pictures_grow():
     growing, X = two_cores.Growing((4, 6, 8), 6), torch.arange(8.).expand(2, 3, 8, 8)
     sides = [tuple(growing(X).shape[-2:]) for _ in range(8)]
