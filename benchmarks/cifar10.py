@@ -32,6 +32,7 @@ from shared.devices import get_device, mixed_precision, seed_all, synchronize
 from shared.training import evaluate, fit
 
 ACCURACY, EPOCHS, BATCH_SIZE, LR, WIDTHS = .94, 10, 1024, 1.5, (64, 256, 256)
+SCALE = normalize([.4914, .4822, .4465], [.2470, .2435, .2616])
 
 
 def whitening(X: Tensor, size: int = 2, epsilon: float = 5e-4) -> nn.Conv2d:
@@ -152,13 +153,12 @@ def run(images: data.Images, seed: int, epochs: int = EPOCHS, widths: Sequence[i
     accuracy with six views."""
     seed_all(seed)
     device = get_device()
-    scale = normalize([.4914, .4822, .4465], [.2470, .2435, .2616])
     train = Batches((half_mirrored(images.train.X), images.train.y), batch_size, shuffle=True, seed=seed)
-    train.transforms = (scale, random_shift(2, "reflect"), MirrorEveryOther(len(train)), channels_last)
-    test = Batches(images.test, 2000, transforms=[scale, channels_last])
+    train.transforms = (SCALE, random_shift(2, "reflect"), MirrorEveryOther(len(train)), channels_last)
+    test = Batches(images.test, 2000, transforms=[SCALE, channels_last])
     synchronize(device)
     started = time.perf_counter()
-    sample, _ = next(iter(Batches(train.tensors, 5000, transforms=[scale])))
+    sample, _ = next(iter(Batches(train.tensors, 5000, transforms=[SCALE])))
     net = network(sample, widths).to(device).to(memory_format=torch.channels_last)
     fit(net, train, num_epochs=epochs, schedule=triangle, mixed=True, progress=False, verbose=False,
         optimizer=Lookahead(groups(net), net, epochs * len(train), momentum=.85, nesterov=True,

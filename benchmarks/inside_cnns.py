@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks import cifar10
+from benchmarks.cifar10 import SCALE
 from benchmarks.common import load, recorded_here, save, spread
 from benchmarks.models import channels_last
 from shared import data
-from shared.batches import Batches, normalize, random_shift
+from shared.batches import Batches, random_shift
 from shared.checks import expect
 from shared.devices import seed_all
 from shared.training import evaluate, fit
@@ -30,7 +31,6 @@ from shared.training import evaluate, fit
 WIDTHS, FEW, VALIDATION, SEEDS = (16, 64, 64), 4_000, 5_000, range(2)
 EPOCHS, BATCH_SIZE, RATES = 3, 100, (.25, .7)
 LONG_EPOCHS, LONG_BATCH_SIZE = 8, 250
-SCALE = normalize([.4914, .4822, .4465], [.2470, .2435, .2616])
 
 
 @dataclass(frozen=True)

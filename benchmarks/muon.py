@@ -49,7 +49,9 @@ class Muon(torch.optim.SGD):
         for p in group["params"]:
             if p.grad is None:
                 continue
-            velocity = self.state[p].setdefault("velocity", torch.zeros_like(p))
+            if "velocity" not in self.state[p]:
+                self.state[p]["velocity"] = torch.zeros_like(p)
+            velocity = self.state[p]["velocity"]
             velocity.mul_(.6).add_(p.grad)
             ahead = p.grad.add(velocity, alpha=.6)
             p.mul_(len(p) ** .5 / p.norm())

@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 from benchmarks import cifar10
 from benchmarks.common import Runs, take_turns
-from benchmarks.inside_cnns import SCALE, VALIDATION, shuffled
+from benchmarks.inside_cnns import VALIDATION, shuffled
 from benchmarks.models import channels_last
 from benchmarks.muon import Muon
 from benchmarks.processor import Convolution, keep_memory, step
@@ -65,7 +65,7 @@ TASKS = {
         "32, 64, 128 channels": Candidate((32, 64, 128), 10, .1, moved=1),
         "32, 64, 128 channels, squares wiped out": Candidate((32, 64, 128), 10, .1, moved=1, wiped=8),
     }),
-    "cifar10": Task(data.cifar10, SCALE, 300, range(3), {
+    "cifar10": Task(data.cifar10, cifar10.SCALE, 300, range(3), {
         "64, 256, 256 channels, moved by two pixels": Candidate((64, 256, 256), 15, .1, 2, sides=(20, 24, 28, 32)),
         "64, 256, 256 channels, moved by four": Candidate((64, 256, 256), 15, .1, 4, sides=(20, 24, 28, 32)),
     }),
