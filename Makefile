@@ -126,7 +126,7 @@ $(NPM)/.installed: Makefile
 
 # The chapters as a reader runs them, with live curves and sliders: a quarter of an hour.
 test-live: setup-test
-	$(ALL_THREADS) $(BIN)/python -m pytest -rA tests/live
+	$(BIN)/python -m pytest -rA tests/live
 
 # What another processor does to a training: tests/rounding/sitecustomize.py. Half an hour.
 test-rounding: setup-test
