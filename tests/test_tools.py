@@ -272,13 +272,14 @@ def test_what_would_be_dead_on_the_page_is_not_stored():
                new_output("display_data", {record.WIDGET: {}, "text/plain": "slider"}),
                new_output("display_data", {"text/plain": "figure"}, metadata={"needs": "background"}),
                new_output("error", ename="E", evalue="why", traceback=["File /home/me"])]
-    metadata = {"tags": ["data"], "execution": {"iopub.status.busy": "now"}}
+    meant = {"tags": ["data"], "mystnb": {"image": {"alt": "a line"}}, "card": True, "exercise": {"make": ["x"]}}
+    metadata = meant | {"execution": {"iopub.status.busy": "now"}}
     notebook = new_notebook(cells=[new_code_cell("x", outputs=outputs, metadata=metadata)],
                             metadata={"widgets": {}, "accelerator": "GPU"})
     record.clean(notebook)
     kept = notebook.cells[0]
     assert set(notebook.metadata) == {"kernelspec", "language_info", "accelerator"}
-    assert kept.metadata == {"tags": ["data"]}
+    assert kept.metadata == meant
     text, figure, error = kept.outputs
     assert text.text == "ab" and figure.metadata == {} and error.traceback == ["E: why"]
 

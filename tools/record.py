@@ -84,7 +84,7 @@ def clean(notebook: nbformat.NotebookNode) -> None:
     notebook.metadata = nbformat.from_dict(METADATA | keep)
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict(
-            {k: v for k, v in cell.metadata.items() if k in ("tags", "mystnb", "card")})
+            {k: v for k, v in cell.metadata.items() if k in ("tags", "mystnb", "card", "exercise")})
         if cell.cell_type != "code":
             continue
         outputs = []
