@@ -124,7 +124,8 @@ $(NPM)/.installed: Makefile
 	npm install --no-save --no-package-lock --ignore-scripts --no-audit --no-fund --silent --prefix $(NPM) $(PACKAGES)
 	touch $@
 
-# The chapters as a reader runs them, with live curves and sliders: a quarter of an hour.
+# The chapters as a reader runs them, with live curves and sliders: half an hour or less. LIVE_MINUTES=14 begins none
+# after 14 minutes.
 test-live: setup-test
 	$(BIN)/python -m pytest -rA tests/live
 

@@ -12,7 +12,9 @@ PAGE = Path(__file__).parents[1] / "book" / "results.md"
 
 HEAD = """# Results
 
-Measured by the programs in `benchmarks/` (`make bench`), written here from their records. A ratio compares two
+Measured by the programs in `benchmarks/`, written here from their records: `make bench` measures speed,
+`make bench-accuracy` trains, and the
+[README](https://github.com/deep-learning-you-can-check/book#read-run-test) lists the others. A ratio compares two
 sides that took turns in the same run. Medians, with the smallest and largest value in brackets.
 """
 
@@ -120,7 +122,8 @@ def batch_norm_table(record: dict) -> str:
     s = record["settings"]
     return section(record, "LeNet with and without batch normalisation",
                    f"{s['training']:,} images of training; each row with the best of three learning rates by the "
-                   f"accuracy on {s['validation']:,} validation images, the test set used once for each seed.",
+                   f"accuracy on {s['validation']:,} validation images after one pass over 10,000 "
+                   "others; the test set used once for each seed.",
                    ("recipe", "learning rate", "epochs", "seeds", "test accuracy", "seconds"),
                    lambda name, r: (name, f"{r['lr']:g}", r["epochs"], r["accuracy"]["n"],
                                     number(r["accuracy"], ".3f"), number(r["seconds"], ".0f")))
@@ -153,8 +156,9 @@ def inside_cnns_table(record: dict) -> str:
 
     return section(record, "CIFAR-10 on a processor: the parts of a recipe",
                    "A narrow network; one part of the recipe is taken away at a time, on 4,000 pictures, and judged on "
-                   "5,000 that were held out. The last row is the whole recipe on all the others, judged once on the "
-                   "test pictures. Seconds are those of one thread.",
+                   "5,000 that were held out. All rows have the rate, of two, that is best for the whole recipe. The "
+                   "last row is the whole recipe on all the others, judged once on the test pictures. Seconds are "
+                   "those of one thread.",
                    ("recipe", "epochs", "seeds", "accuracy", "six views of each picture", "seconds"), row)
 
 
@@ -171,7 +175,8 @@ def two_cores_table(record: dict) -> str:
                    f"{s['data'].split(':')[0]}: as good as possible in {s['seconds']} seconds",
                    "Two cores, from the pictures in memory to the accuracy with six views of each; the short runs "
                    f"that fix the number of epochs come before. What is best on {s['validation']:,} training pictures "
-                   "is trained on all of them and judged on the test pictures, once for each seed. A step in bfloat16 "
+                   "that were held back is trained on all training pictures and judged on the test pictures, once for "
+                   "each seed. A step in bfloat16 "
                    f"is here {faster:.1f} times as fast as one in float32; where cores are slower, there are fewer "
                    "epochs.",
                    ("network", "judged on", "epochs", "seeds", "accuracy", "one view", "seconds in all"), row)
@@ -359,8 +364,9 @@ def translation_seconds_table(record: dict) -> str:
                    f"{s['seconds']} seconds of one thread's processor time for each training, the data and the split "
                    "of the table above. The recurrent model has attention and a bidirectional encoder. For each, four "
                    f"settings were tried for {s['seconds_of_a_try']} seconds, and one was chosen by validation BLEU; "
-                   "both times that with the highest rate, so more may be in either. Intervals are bootstraps over "
-                   "the test sentences, the medians of three seeds. The transformer has "
+                   "both times its rate was the highest that had been tried, so more may be in either. Intervals are "
+                   "bootstraps over the test sentences, the medians of three seeds. With the counts of all three seeds "
+                   "added up, the transformer has "
                    f"{ratio['ratio']:.2f} times the score of the "
                    f"other ({ratio['low']:.2f} to {ratio['high']:.2f}), with a beam of {s['width']} "
                    f"{ratio['ratio beam']:.2f} times ({ratio['low beam']:.2f} to {ratio['high beam']:.2f}).",
@@ -384,7 +390,8 @@ def sentiment_table(record: dict) -> str:
                    for name, r in runs.get("difference", {}).items()]
     speed = runs.get("speed", {}).get("nodes per second", {})
     speeds = ["Nodes per second of a training step of the Tree-LSTM: "
-              + ", ".join(f"{median(v):,.0f} with {k} at once" for k, v in speed.items()) + "."]
+              + ", ".join(f"{median(v):,.0f} with {k.replace('1 trees', '1 tree')} at once"
+                          for k, v in speed.items()) + "."]
     return section(record | {"results": runs["accuracy"]}, "Sentiments: bags of words, sequences, trees",
                    f"The Stanford Sentiment Treebank, {s['words']:,} words of which each model learns the vectors from "
                    "the training part alone. Rate and dropout are chosen on the validation part with the first seed, "

@@ -197,7 +197,7 @@ def test_data_are_kept_where_the_helper_looks_for_them(path):
     assert caches
     for cache in caches:
         assert environment["BOOK_CACHE"] == "${{ github.workspace }}/" + cache["path"]
-        assert "shared/data.py" in cache["key"]
+        assert "shared/catalogue.py" in cache["key"]
 
 
 def test_one_job_downloads_the_data_and_the_others_wait_for_it():

@@ -35,7 +35,7 @@ def needs(path: Path) -> list[str]:
     """The chapters that a notebook says, in its first cell, that its reader needs."""
     first = nbformat.read(path, as_version=4).cells[0].source
     line = re.search(r"\*\*You need\*\*(?:.|\n)*?(?=\n\n|\*\*It runs|$)", first)[0]
-    return sorted(set(re.findall(r"\((\d\d)_\w+\.ipynb\)", line)))
+    return sorted(set(re.findall(r"\((\d\d)_\w+\.ipynb[)#]", line)))
 
 
 def road() -> list[tuple[str, list[dict]]]:
