@@ -78,7 +78,7 @@ def main() -> None:
                          "seconds": spread([seconds for _, seconds in runs])}
         print(name, tried, rate, [round(a, 4) for a in accuracy[name]], results[name]["seconds"], flush=True)
     save("batch_norm", "LeNet on Fashion-MNIST with and without batch normalisation", results,
-         data=fashion.name, training=len(X) - VALIDATION, validation=VALIDATION)
+         data=fashion.name, training=len(X) - VALIDATION, validation=VALIDATION, choice=CHOICE)
     for with_, without in (("ReLU, max, Adam, with", "ReLU, max, Adam, without"),
                            ("sigmoid, average, SGD, with", "sigmoid, average, SGD, without")):
         expect(f"{with_}: ahead for every seed", min(accuracy[with_]) > max(accuracy[without]), on=fashion)

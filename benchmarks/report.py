@@ -122,8 +122,8 @@ def batch_norm_table(record: dict) -> str:
     s = record["settings"]
     return section(record, "LeNet with and without batch normalisation",
                    f"{s['training']:,} images of training; each row with the best of three learning rates by the "
-                   f"accuracy on {s['validation']:,} validation images after one pass over 10,000 "
-                   "others; the test set used once for each seed.",
+                   f"accuracy on {s['validation']:,} validation images after one pass over "
+                   f"{s['choice']:,} others; the test set used once for each seed.",
                    ("recipe", "learning rate", "epochs", "seeds", "test accuracy", "seconds"),
                    lambda name, r: (name, f"{r['lr']:g}", r["epochs"], r["accuracy"]["n"],
                                     number(r["accuracy"], ".3f"), number(r["seconds"], ".0f")))
@@ -389,9 +389,8 @@ def sentiment_table(record: dict) -> str:
                    f"{r['two']:+.3f} ({r['two low']:+.3f} to {r['two high']:+.3f})"
                    for name, r in runs.get("difference", {}).items()]
     speed = runs.get("speed", {}).get("nodes per second", {})
-    speeds = ["Nodes per second of a training step of the Tree-LSTM: "
-              + ", ".join(f"{median(v):,.0f} with {k.replace('1 trees', '1 tree')} at once"
-                          for k, v in speed.items()) + "."]
+    speeds = ["Nodes per second of a training step of the Tree-LSTM, by the number of trees at once: "
+              + ", ".join(f"{median(v):,.0f} with {k.removesuffix(' trees')}" for k, v in speed.items()) + "."]
     return section(record | {"results": runs["accuracy"]}, "Sentiments: bags of words, sequences, trees",
                    f"The Stanford Sentiment Treebank, {s['words']:,} words of which each model learns the vectors from "
                    "the training part alone. Rate and dropout are chosen on the validation part with the first seed, "
